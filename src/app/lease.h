@@ -1,0 +1,61 @@
+/*
+ * One exchange's right to use an endpoint, counted against its concurrency.
+ * Embedded in the exchange. States and who moves them:
+ *
+ *   NONE ─lease_request→ HELD            room at once
+ *   NONE ─lease_request→ QUEUED ─room→ HELD (granted) │ ─timeout, no worker→ NONE (refused) │ ─lease_cancel→ NONE
+ *   HELD ─lease_release→ NONE            the worker has answered, or its connection closed, or a tunnel began
+ */
+#ifndef FAUCET_APP_LEASE_H
+#define FAUCET_APP_LEASE_H
+
+#include "app/endpoint.h"
+#include "base/uuid.h"
+#include "config/snapshot.h"
+
+/* Who asks, for stickiness. */
+struct client_key {
+    enum { CLIENT_NOBODY, CLIENT_COOKIE, CLIENT_ADDRESS } kind;
+    uint8_t b[16]; /* the cookie's uuid, or the address */
+};
+
+enum lease_state { LEASE_NONE, LEASE_QUEUED, LEASE_HELD };
+enum lease_refusal {
+    LEASE_OK,
+    LEASE_QUEUE_FULL,    /* 503 */
+    LEASE_QUEUE_TIMEOUT, /* 503 */
+    LEASE_NO_WORKER,     /* 503: none is ready and none will be within queue.timeout: starting, backing off */
+    LEASE_NO_UPSTREAM,   /* 502: every address is down */
+    LEASE_APP_GONE       /* 503: the app was removed or the daemon stops */
+};
+
+struct lease {
+    enum lease_state state;
+    struct list_node node; /* on a queue while QUEUED */
+    struct app *app;
+    struct endpoint *endpoint; /* HELD: which */
+    struct client_key client;
+    mono_t asked, granted_at;  /* the difference is queue_us */
+    dur_t timeout;             /* of the queue, from the exchange's snapshot */
+    const struct endpoint *avoid; /* tried and failed to connect: not this one, if there is another */
+    /* QUEUED only; never from inside lease_request. */
+    void (*granted)(struct lease *l);
+    void (*refused)(struct lease *l, enum lease_refusal why);
+};
+
+/* Zeroed but for client, avoid, granted and refused. LEASE_OK with state HELD or QUEUED; otherwise refused. */
+enum lease_refusal lease_request(struct lease *l, struct app *app, const struct app_config *config);
+/* Gives back a queue place. Harmless in any state but HELD. */
+void lease_cancel(struct lease *l);
+/* Gives the endpoint back; the next in the queue gets it, in a later turn or at once (never re-enters the caller's
+ * exchange). */
+void lease_release(struct lease *l);
+/* Connecting to the lease's endpoint failed with errno: an upstream address is marked down and probed, a worker is
+ * looked after. The lease is released. */
+void lease_connect_failed(struct lease *l, int error);
+
+/* A live tunnel pins its client to its endpoint's worker. Balanced calls. Nobody (CLIENT_NOBODY) is not pinned, but counted. */
+void endpoint_pin(struct endpoint *e, const struct client_key *client);
+void endpoint_unpin(struct endpoint *e, const struct client_key *client);
+
+#endif

@@ -1,0 +1,70 @@
+/*
+ * Configuration: yaml → merge → check → snapshot. The same path serves boot,
+ * `faucet check`, `faucet config` and reload.
+ */
+#ifndef FAUCET_CONFIG_CONFIG_H
+#define FAUCET_CONFIG_CONFIG_H
+
+#include "base/buf.h"
+#include "config/kinds.h"
+#include "config/snapshot.h"
+
+/* Where values come from, lowest precedence first: default < file < environment < flags. Borrowed for the call. */
+struct config_flag {
+    const char *name;  /* as written, for messages: "--listen", "--set" */
+    const char *key;   /* "listen", "apps.sales.workers", "apps.*.workers" */
+    const char *value; /* YAML flow text where the key is a list or map */
+};
+struct config_sources {
+    const char *file;      /* absolute; NULL for `faucet start` (then app_name names the one app) */
+    char *const *environ_; /* NULL-terminated, the environment of the start */
+    const struct config_flag *flags;
+    size_t flag_count;
+    const char *start_dir; /* relative paths in flags and environment start here */
+    const char *app_name;  /* `faucet start` only */
+    bool skip_paths;       /* check --no-paths: do not look for directories and interpreters */
+};
+
+/* What was found wrong, or worth a word. All semantic errors of one go; a syntax error is alone. */
+enum problem_level { PROBLEM_WARNING, PROBLEM_ERROR };
+struct problem {
+    struct list_node node;
+    enum problem_level level;
+    const char *where;   /* "conf/faucet.yaml:12:3", "environment FAUCET_X", "flag --set" */
+    const char *key;     /* "apps.sales.workers"; "" for the whole file */
+    const char *message; /* what is wrong and what is allowed */
+};
+struct problems {
+    struct arena *arena; /* owns the texts */
+    struct list list;    /* of struct problem, in file order */
+    size_t errors, warnings;
+};
+void problems_init(struct problems *p);
+void problems_free(struct problems *p);
+void problem_add(struct problems *p, enum problem_level level, const char *where, const char *key, const char *format,
+                 ...) PRINTF_LIKE(5, 6);
+/* "file:line:col: key: message" */
+void problem_format(const struct problem *p, struct buf *out);
+
+/* Loads and checks everything. NULL when problems->errors > 0. The snapshot gets `number`. kinds: config/kinds.h.
+ * The file is taken when size, mtime and inode agree before and after reading. */
+struct snapshot *config_load(const struct config_sources *sources, const struct kind_table *kinds, uint64_t number,
+                             struct problems *problems);
+
+/* Translates a command line flag ("--telemetry-namespace", "--host", "--pg-con-string"…) to its key; NULL: no such
+ * flag (then *nearest is the most similar flag, or NULL). `start`: FAUCET_WORKERS, --workers … of `faucet start`
+ * (app keys) count too. */
+const char *config_flag_key(const char *flag, bool start, const char **nearest);
+
+/* `faucet config [KEY]`: effective values, where each came from and what it beat; secrets redacted. False: no such key
+ * (a problem is added). */
+bool config_explain(const struct config_sources *sources, const struct kind_table *kinds, const char *key, bool json,
+                    struct buf *out, struct problems *problems);
+/* `faucet schema` */
+void config_schema(struct buf *out);
+/* docs/settings.md: the table of all settings, Markdown. */
+void config_settings_table(struct buf *out);
+/* The usage text of every settings flag, for --help. */
+void config_flags_help(struct buf *out, bool start);
+
+#endif

@@ -1,0 +1,44 @@
+/*
+ * Listening sockets: TCP, Unix, or inherited from systemd (LISTEN_FDS,
+ * sd_listen_fds(3)). Accepting stops for a moment when descriptors run out
+ * (EMFILE) instead of spinning, and is paused when limits.connections is reached.
+ */
+#ifndef FAUCET_NET_LISTENER_H
+#define FAUCET_NET_LISTENER_H
+
+#include "base/log.h"
+#include "base/loop.h"
+#include "net/address.h"
+
+struct listener {
+    unsigned magic;
+#define LISTENER_MAGIC 0x115e7e12
+    struct list_node node;
+    struct loop *loop;
+    struct log *log;
+    struct address address; /* as bound: port 0 is replaced by the port the kernel gave */
+    char text[ADDRESS_TEXT_MAX];
+    int fd;
+    bool inherited;
+    ev_io acceptable;
+    ev_timer pause; /* after EMFILE/ENFILE/ENOBUFS/ENOMEM, 100 ms */
+    /* fd is nonblocking and CLOEXEC, TCP_NODELAY set; the callee owns it. */
+    void (*accepted)(struct listener *l, int fd, const struct address *peer);
+    void *owner;
+};
+
+/* Binds and listens (SO_REUSEADDR, IPV6_V6ONLY, backlog SOMAXCONN), does not accept yet. A Unix path in use by a living
+ * server is refused after a connect test; a dead socket file is replaced; mode is for Unix sockets, e.g. 0666. NULL: *error
+ * (allocated, caller frees) says which address and why, in words. Names ("localhost:80") are resolved with
+ * getaddrinfo, at boot and in prepare only. */
+struct listener *listener_open(struct loop *l, struct log *log, const char *text, unsigned mode, char **error) MUST_CHECK;
+/* Wraps a descriptor passed by systemd, if it is a listening stream socket bound to `text`; NULL otherwise. */
+struct listener *listener_adopt(struct loop *l, struct log *log, int fd, const char *text);
+/* Descriptors 3.. that $LISTEN_PID/$LISTEN_FDS name for this process: sets CLOEXEC, returns how many. */
+int listener_inherited_count(char *const *environ_);
+void listener_start(struct listener *l, void (*accepted)(struct listener *, int, const struct address *), void *owner);
+void listener_stop(struct listener *l); /* stops accepting; what waits in the backlog stays */
+/* Closes; a Unix socket file that we made is removed. */
+void listener_close(struct listener *l);
+
+#endif
