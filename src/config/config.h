@@ -6,6 +6,7 @@
 #define FAUCET_CONFIG_CONFIG_H
 
 #include "base/buf.h"
+#include "base/list.h"
 #include "config/kinds.h"
 #include "config/snapshot.h"
 
