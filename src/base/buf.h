@@ -21,7 +21,7 @@ static inline size_t buf_length(const struct buf *b) {
     return b->end - b->start;
 }
 static inline struct str buf_str(const struct buf *b) {
-    return (struct str){b->data + b->start, b->end - b->start};
+    return (struct str){b->data == NULL ? NULL : b->data + b->start, b->end - b->start};
 }
 /* Room for at least n more bytes at the returned place; old contents may move. Then buf_commit what was written. */
 char *buf_reserve(struct buf *b, size_t n);

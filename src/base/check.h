@@ -9,6 +9,8 @@
 #ifndef FAUCET_BASE_CHECK_H
 #define FAUCET_BASE_CHECK_H
 
+#include <stddef.h>
+
 /* Prints expression, place and errno to stderr and aborts (core dump). */
 _Noreturn void check_failed(const char *grade, const char *expression, const char *file, int line,
                             const char *function);

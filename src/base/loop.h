@@ -44,11 +44,13 @@ void loop_free_later(struct loop *l, struct loop_freed *slot, void (*destroy)(vo
 struct deadline {
     ev_timer timer;
     mono_t at; /* MONO_NONE: not set */
+    mono_t armed; /* when the timer will look, if it is active: at or earlier */
+    bool dormant; /* cleared, the timer left in the heap (and not counted among what keeps ev_run running) */
     struct loop *loop;
     void (*expired)(struct deadline *d);
 };
 void deadline_init(struct deadline *d, struct loop *l, void (*expired)(struct deadline *d));
-/* d <= 0 fires in the next turn. */
+/* `after` counts from loop->now. <= 0 fires in the next turn. */
 void deadline_set(struct deadline *d, dur_t after);
 void deadline_clear(struct deadline *d);
 /* Before the memory goes. */

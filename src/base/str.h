@@ -38,6 +38,8 @@ static inline bool str_ends(struct str s, struct str suffix) {
 }
 /* The rest of s from byte `from` on; empty when from >= s.n. */
 static inline struct str str_from(struct str s, size_t from) {
+    if (s.n == 0) /* no arithmetic on NULL */
+        return s;
     return from >= s.n ? (struct str){s.p + s.n, 0} : (struct str){s.p + from, s.n - from};
 }
 /* ASCII only, whatever the locale. */
@@ -56,7 +58,10 @@ bool str_next_element(struct str *list, struct str *element);
 bool str_to_u64(struct str s, uint64_t *value);
 /* Is the comma-separated list `list` holding `token`, ASCII case-insensitively? */
 bool str_list_has(struct str list, struct str token);
-/* Levenshtein distance, at most `limit` + 1; for "did you mean". */
+/* Levenshtein distance, at most `limit` + 1; for "did you mean". Names beyond 64 bytes are never near (limit + 1). */
 size_t str_distance(struct str a, struct str b, size_t limit);
+/* Length (1..4) of the well-formed UTF-8 sequence that s begins with (RFC 3629: no overlong form, no surrogate, nothing
+ * beyond U+10FFFF); 0 when it begins with anything else or is empty. */
+size_t str_utf8(struct str s);
 
 #endif
