@@ -14,14 +14,16 @@
 struct helpers;
 
 struct helper_job {
-    void (*run)(struct helper_job *job);  /* in a thread; may block; only its own job's memory */
-    void (*done)(struct helper_job *job); /* in the loop, always called once, run or not when helpers_free comes first */
-    struct list_node node;                /* private; zeroed before the first submit */
+    void (*run)(struct helper_job *job); /* in a thread; may block; only its own job's memory */
+    void (*done)(
+        struct helper_job *job); /* in the loop, always called once, run or not when helpers_free comes first */
+    struct list_node node;       /* private; zeroed before the first submit */
 };
 
 /* threads: how many (2 is plenty). NULL with errno. */
 struct helpers *helpers_new(struct loop *loop, unsigned threads, size_t capacity);
-/* The job (embedded in the caller's object) must live until done. False: the ring is full, or helpers_free has begun. */
+/* The job (embedded in the caller's object) must live until done. False: the ring is full, or helpers_free has begun.
+ */
 bool helper_submit(struct helpers *h, struct helper_job *job) MUST_CHECK;
 /* Waits for running jobs, calls done for all (from here, in the caller's stack). */
 void helpers_free(struct helpers *h);

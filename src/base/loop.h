@@ -17,7 +17,7 @@ struct loop {
     unsigned magic;
 #define LOOP_MAGIC 0x100f1e5a
     struct ev_loop *ev;
-    mono_t now; /* set once a turn, after polling */
+    mono_t now;        /* set once a turn, after polling */
     struct list freed; /* of struct loop_freed, drained by the prepare watcher */
     ev_prepare drain;
     ev_check tick;
@@ -43,7 +43,7 @@ void loop_free_later(struct loop *l, struct loop_freed *slot, void (*destroy)(vo
  */
 struct deadline {
     ev_timer timer;
-    mono_t at; /* MONO_NONE: not set */
+    mono_t at;    /* MONO_NONE: not set */
     mono_t armed; /* when the timer will look, if it is active: at or earlier */
     bool dormant; /* cleared, the timer left in the heap (and not counted among what keeps ev_run running) */
     struct loop *loop;
