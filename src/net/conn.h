@@ -53,7 +53,7 @@ void conn_abort(struct conn *c, enum close_reason reason);
 static inline bool conn_is_open(const struct conn *c) {
     return c->fd >= 0;
 }
-void conn_want_read(struct conn *c, bool on);  /* starts or stops the watcher; no-op when already so */
+void conn_want_read(struct conn *c, bool on); /* starts or stops the watcher; no-op when already so */
 void conn_want_write(struct conn *c, bool on);
 /* Reads once, at most `room` bytes, to the end of b. *got: bytes (0 unless IO_OK). */
 enum io conn_read(struct conn *c, struct buf *b, size_t room, size_t *got);

@@ -6,6 +6,8 @@
 #ifndef FAUCET_NET_LISTENER_H
 #define FAUCET_NET_LISTENER_H
 
+#include <sys/types.h>
+
 #include "base/log.h"
 #include "base/loop.h"
 #include "net/address.h"
@@ -18,8 +20,12 @@ struct listener {
     struct log *log;
     struct address address; /* as bound: port 0 is replaced by the port the kernel gave */
     char text[ADDRESS_TEXT_MAX];
-    int fd;
+    int fd; /* -1: closed */
     bool inherited;
+    bool short_of_descriptors; /* an episode of EMFILE and the like: said once, until the backlog was empty again */
+    dev_t device;              /* of the socket file that we made, inode 0: none; only that very file is removed */
+    ino_t inode;
+    struct loop_freed freed;
     ev_io acceptable;
     ev_timer pause; /* after EMFILE/ENFILE/ENOBUFS/ENOMEM, 100 ms */
     /* fd is nonblocking and CLOEXEC, TCP_NODELAY set; the callee owns it. */
@@ -28,17 +34,21 @@ struct listener {
 };
 
 /* Binds and listens (SO_REUSEADDR, IPV6_V6ONLY, backlog SOMAXCONN), does not accept yet. A Unix path in use by a living
- * server is refused after a connect test; a dead socket file is replaced; mode is for Unix sockets, e.g. 0666. NULL: *error
- * (allocated, caller frees) says which address and why, in words. Names ("localhost:80") are resolved with
- * getaddrinfo, at boot and in prepare only. */
-struct listener *listener_open(struct loop *l, struct log *log, const char *text, unsigned mode, char **error) MUST_CHECK;
-/* Wraps a descriptor passed by systemd, if it is a listening stream socket bound to `text`; NULL otherwise. */
+ * server is refused after a connect test; a dead socket file is replaced; mode is for Unix sockets, e.g. 0666. NULL:
+ * *error (allocated, caller frees) says which address and why, in words. Names ("localhost:80") are resolved with
+ * getaddrinfo, at boot and in prepare only; the first IPv4 address is taken, else the first. */
+struct listener *listener_open(struct loop *l, struct log *log, const char *text, unsigned mode,
+                               char **error) MUST_CHECK;
+/* Wraps a descriptor passed by systemd, if it is a listening stream socket bound to `text`; NULL otherwise (the
+ * descriptor stays the caller's). A socket on [::] that takes IPv4 as well (systemd's ListenStream=3838) counts as
+ * 0.0.0.0 too. */
 struct listener *listener_adopt(struct loop *l, struct log *log, int fd, const char *text);
 /* Descriptors 3.. that $LISTEN_PID/$LISTEN_FDS name for this process: sets CLOEXEC, returns how many. */
 int listener_inherited_count(char *const *environ_);
 void listener_start(struct listener *l, void (*accepted)(struct listener *, int, const struct address *), void *owner);
 void listener_stop(struct listener *l); /* stops accepting; what waits in the backlog stays */
-/* Closes; a Unix socket file that we made is removed. */
+/* Closes and gives the memory back after the turn (safe inside accepted); a Unix socket file that we made is removed.
+ * Takes l off the list it is on. */
 void listener_close(struct listener *l);
 
 #endif

@@ -5,7 +5,7 @@
  *
  * Nothing outside the root is ever opened: openat2(RESOLVE_BENEATH |
  * RESOLVE_NO_MAGICLINKS); symlinks that stay inside are followed. Encoded
- * slashes, NUL and hidden path segments (".git", ".env"; "/.well-known/" is
+ * slashes, NUL, invalid UTF-8, empty segments ("a//b") and hidden ones (".git", ".env"; "/.well-known/" is
  * fine) are 404. Only regular files. A directory without slash: 308; with one:
  * its index.html.
  */
@@ -17,18 +17,18 @@
 #include "http/message.h"
 
 struct static_lookup {
-    struct helper_job job;   /* job.done: set by the caller */
+    struct helper_job job; /* job.done: set by the caller */
     /* in, borrowed until done */
-    const char *root;        /* the app's dir */
-    struct str path;         /* normalised, prefix stripped, begins with '/', still percent-encoded */
-    struct arena *arena;     /* used by static_reply_decide only, never in the thread */
+    const char *root;    /* the app's dir */
+    struct str path;     /* normalised, prefix stripped, begins with '/', still percent-encoded */
+    struct arena *arena; /* used by static_reply_decide only, never in the thread */
     /* out */
-    int fd;                  /* open for reading, or -1 */
-    unsigned status;         /* 200, 404, 403, 308 (add a slash), 500, 503 (EMFILE) */
+    int fd;          /* open for reading, or -1 */
+    unsigned status; /* 200, 404, 403, 308 (add a slash), 500 (also: no root), 503 (EMFILE) */
     uint64_t size;
     int64_t mtime_s, mtime_ns;
     uint64_t inode;
-    char name[256];          /* last segment, for the content type */
+    char name[256]; /* last segment, for the content type */
 };
 
 /* Sets job.run; the caller sets root, path, job.done and submits. */
@@ -38,8 +38,10 @@ struct static_reply {
     unsigned status;         /* 200, 206, 304, 412, 416, 405 */
     uint64_t offset, length; /* bytes of the file to send; length 0 for HEAD, 304 … */
     bool send_body;
-    struct http_head head;   /* status, reason and fields: Content-Type, ETag, Last-Modified, Accept-Ranges, Content-Range,
-                                Cache-Control, X-Content-Type-Options; framing HTTP_LENGTH with content_length */
+    struct http_head
+        head; /* status, reason and fields: Content-Type, ETag, Last-Modified, Accept-Ranges, Content-Range,
+                 Cache-Control, X-Content-Type-Options; framing HTTP_LENGTH with content_length (HEAD: of the
+                 GET), 304: HTTP_NO_BODY. 405, 412, 416: no body of their own, length 0 */
 };
 /* After a lookup with status 200. Methods other than GET and HEAD: 405 (Allow is among the fields). */
 void static_reply_decide(struct static_reply *r, const struct static_lookup *found, const struct http_head *request,

@@ -1,0 +1,22 @@
+/* Making a listening socket, and saying in words why that failed. */
+#ifndef FAUCET_NET_BIND_H
+#define FAUCET_NET_BIND_H
+
+#include <sys/stat.h>
+
+#include "net/address.h"
+
+/*
+ * A bound, listening, nonblocking, CLOEXEC stream socket, or -1: *why is a static text. Unix sockets: the file has
+ * `mode` (never more, not even for a moment) and *made is the file's stat, so that only that file is removed later; a
+ * dead server's socket file is replaced, a living one's is refused. TCP: *made is zeroed.
+ */
+int bind_listening(const struct address *a, unsigned mode, struct stat *made, const char **why) MUST_CHECK;
+
+/* Removes the socket file at a's path if it is still the one with that device and inode. */
+void bind_remove_file(const struct address *a, dev_t device, ino_t inode);
+
+/* "host:port" or "unix:/path" → one address. Asks getaddrinfo for names (may block), and prefers IPv4 there. */
+bool bind_resolve(struct str text, struct address *a, const char **why) MUST_CHECK;
+
+#endif
