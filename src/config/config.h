@@ -13,7 +13,7 @@
 /* Where values come from, lowest precedence first: default < file < environment < flags. Borrowed for the call. */
 struct config_flag {
     const char *name;  /* as written, for messages: "--listen", "--set" */
-    const char *key;   /* "listen", "apps.sales.workers", "apps.*.workers" */
+    const char *key;   /* "listen", "apps.sales.workers", "apps.*.workers", "defaults.workers" */
     const char *value; /* YAML flow text where the key is a list or map */
 };
 struct config_sources {
@@ -37,20 +37,28 @@ struct problem {
 };
 struct problems {
     struct arena *arena; /* owns the texts */
-    struct list list;    /* of struct problem, in file order */
+    struct list list;    /* of struct problem, in file order (files and other sources as they were first named) */
     size_t errors, warnings;
 };
+#define PROBLEMS_KEPT_MAX 1000 /* of each level; more are counted only */
+/* Must not move in memory afterwards. */
 void problems_init(struct problems *p);
 void problems_free(struct problems *p);
+/* Copies its arguments. The same problem at the same place is kept and counted once (a value that several aliases use).
+ * where, key: NULL is "". */
 void problem_add(struct problems *p, enum problem_level level, const char *where, const char *key, const char *format,
                  ...) PRINTF_LIKE(5, 6);
-/* "file:line:col: key: message" */
+/* "file:line:col: key: message", without a newline; empty parts are left out, control characters written as \\xNN. */
 void problem_format(const struct problem *p, struct buf *out);
 
 /* Loads and checks everything. NULL when problems->errors > 0. The snapshot gets `number`. kinds: config/kinds.h.
  * The file is taken when size, mtime and inode agree before and after reading. */
 struct snapshot *config_load(const struct config_sources *sources, const struct kind_table *kinds, uint64_t number,
                              struct problems *problems);
+
+/* Where a running daemon's control socket is, for its clients: "unix:/path" from the flags, the environment or
+ * `control:` of the file, which may be wrong in everything else, even in its syntax. NULL: nobody says. */
+const char *config_control_address(const struct config_sources *sources, struct arena *a);
 
 /* Translates a command line flag ("--telemetry-namespace", "--host", "--pg-con-string"…) to its key; NULL: no such
  * flag (then *nearest is the most similar flag, or NULL). `start`: FAUCET_WORKERS, --workers … of `faucet start`
