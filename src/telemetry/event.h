@@ -11,7 +11,7 @@
 #include "base/uuid.h"
 #include "net/address.h"
 
-struct http_event {
+struct request_event {
     struct uuid request_uuid;
     struct str namespace, version;     /* of the snapshot the exchange began with; version .p NULL: none */
     struct str app;                    /* .p NULL: no app */

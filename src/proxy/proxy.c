@@ -1,0 +1,139 @@
+/*
+ * The proxy as a whole: its lists, its snapshot, listening, and how it ends.
+ */
+#include "proxy/proxy.h"
+
+#include <sys/resource.h>
+
+#include "proxy/client.h"
+#include "proxy/exchange.h"
+#include "proxy/recycle.h"
+#include "proxy/tunnel.h"
+
+struct proxy *proxy_new(struct loop *l, struct log *log, struct helpers *helpers, struct apps *apps) {
+    struct proxy *p;
+    ALLOC_OBJ(p, PROXY_MAGIC);
+    p->loop = l;
+    p->log = log;
+    p->helpers = helpers;
+    p->apps = apps;
+    list_init(&p->idle);
+    list_init(&p->busy);
+    list_init(&p->lingers);
+    list_init(&p->tunnels);
+    list_init(&p->orphans);
+    list_init(&p->listeners);
+    return p;
+}
+
+void proxy_free(struct proxy *p) {
+    CHECK_OBJ_NOTNULL(p, PROXY_MAGIC);
+    ASSERT(proxy_client_count(p) == 0 && list_empty(&p->orphans));
+    LIST_FOREACH(&p->listeners, struct listener, l, node) {
+        list_remove(&l->node);
+        listener_close(l);
+    }
+    free(p->live);
+    recycle_free_all(p);
+    snapshot_unref(p->snapshot);
+    FREE_OBJ(p);
+}
+
+/* Every client may need a second descriptor for its worker; some are for files, logs and workers' pipes. */
+static int64_t connection_limit(const struct snapshot *s) {
+    if (s->daemon.limit_connections != COUNT_IS_AUTO)
+        return s->daemon.limit_connections;
+    struct rlimit r;
+    if (getrlimit(RLIMIT_NOFILE, &r) != 0 || r.rlim_cur == RLIM_INFINITY)
+        return 100000;
+    int64_t kept = 64;
+    for (size_t i = 0; i < s->app_count; i++)
+        kept += 4 * s->apps[i]->workers;
+    int64_t limit = ((int64_t)r.rlim_cur - kept) / 2;
+    return limit < 16 ? 16 : limit;
+}
+
+void proxy_use(struct proxy *p, struct snapshot *s) {
+    CHECK_OBJ_NOTNULL(p, PROXY_MAGIC);
+    CHECK_OBJ_NOTNULL(s, SNAPSHOT_MAGIC);
+    struct snapshot *old = p->snapshot;
+    p->snapshot = snapshot_ref(s);
+    p->routes = route_table_new(s);
+    p->limits.header_size = (size_t)s->daemon.limit_header_size;
+    p->connection_limit = connection_limit(s);
+    free(p->live);
+    p->live = calloc(s->app_count ? s->app_count : 1, sizeof *p->live);
+    XXXAN(p->live);
+    for (size_t i = 0; i < s->app_count; i++)
+        p->live[i] = app_find(p->apps, s->apps[i]->name);
+    snapshot_unref(old);
+}
+
+void proxy_listen(struct proxy *p, struct listener *l) {
+    list_append(&p->listeners, &l->node);
+    listener_start(l, client_accept, p);
+}
+
+size_t proxy_client_count(const struct proxy *p) {
+    return p->idle.length + p->busy.length + p->lingers.length + p->tunnels.length;
+}
+
+void proxy_ended(struct proxy *p) {
+    if (p->accept_paused && (int64_t)proxy_client_count(p) < p->connection_limit) {
+        p->accept_paused = false;
+        LIST_FOREACH(&p->listeners, struct listener, l, node) {
+            listener_start(l, client_accept, p);
+        }
+    }
+    if (p->draining && p->drained != NULL && list_empty(&p->busy) && list_empty(&p->tunnels)) {
+        void (*drained)(void *owner) = p->drained;
+        p->drained = NULL;
+        drained(p->drained_owner);
+    }
+}
+
+void proxy_drain(struct proxy *p, void (*drained)(void *owner), void *owner) {
+    p->draining = true;
+    p->drained = drained;
+    p->drained_owner = owner;
+    LIST_FOREACH(&p->listeners, struct listener, l, node) {
+        list_remove(&l->node);
+        listener_close(l);
+    }
+    LIST_FOREACH(&p->idle, struct client, c, node) {
+        if (c->reader == NULL)
+            client_close_idle(c, CLOSE_SHUTDOWN);
+    }
+    proxy_ended(p);
+}
+
+void proxy_close_all(struct proxy *p) {
+    p->draining = true;
+    LIST_FOREACH(&p->listeners, struct listener, l, node) {
+        list_remove(&l->node);
+        listener_close(l);
+    }
+    LIST_FOREACH(&p->tunnels, struct tunnel, t, node) {
+        tunnel_cut(t, 1001, "the server is going away", CLOSE_SHUTDOWN);
+    }
+    LIST_FOREACH(&p->busy, struct client, c, node) {
+        exchange_client_left(c->exchange, CLOSE_SHUTDOWN);
+    }
+    LIST_FOREACH(&p->orphans, struct exchange, x, node) {
+        exchange_release_upstream(x, false, CLOSE_SHUTDOWN);
+        exchange_resume(x, STEP_FINISH);
+    }
+    LIST_FOREACH(&p->idle, struct client, c, node) {
+        client_close_idle(c, CLOSE_SHUTDOWN);
+    }
+    LIST_FOREACH(&p->lingers, struct client, c, node) {
+        client_close(c, CLOSE_SHUTDOWN, false);
+    }
+    proxy_ended(p);
+}
+
+void proxy_endpoint_retired(struct endpoint *e) {
+    LIST_FOREACH(&e->idle, struct upstream, u, node) {
+        upstream_close(u, CLOSE_WORKER_GONE);
+    }
+}

@@ -1,0 +1,67 @@
+/*
+ * The proxy: client connections, exchanges, upstream connections and tunnels.
+ * Everything of it hangs off one struct proxy. State of a client connection is
+ * the list it is on, so what a shutdown waits for is a list length.
+ */
+#ifndef FAUCET_PROXY_PROXY_H
+#define FAUCET_PROXY_PROXY_H
+
+#include "app/app.h"
+#include "base/helper.h"
+#include "base/log.h"
+#include "base/miniobj.h"
+#include "config/snapshot.h"
+#include "http/reader.h"
+#include "net/listener.h"
+#include "route/route.h"
+
+struct proxy {
+    unsigned magic;
+#define PROXY_MAGIC 0x9707c1e5
+    struct loop *loop;
+    struct log *log;
+    struct helpers *helpers;
+    struct apps *apps;
+
+    struct snapshot *snapshot; /* current; a new exchange pins it */
+    struct route_table *routes;
+    struct app **live;         /* by app_config.index of the current snapshot; NULL for static apps */
+    struct http_limits limits; /* of the current snapshot */
+    int64_t connection_limit;
+
+    struct list idle;     /* clients between two requests, or reading a head; least recently used first */
+    struct list busy;     /* clients with an exchange */
+    struct list lingers;  /* clients that are told goodbye */
+    struct list tunnels;  /* of struct tunnel */
+    struct list orphans;  /* exchanges whose client left and whose worker still computes */
+
+    struct list listeners; /* of struct listener, accepting for this proxy */
+    bool accept_paused;    /* limits.connections reached */
+    bool draining;         /* graceful stop: no keep-alive any more */
+    void (*drained)(void *owner); /* once, while draining: no exchange and no tunnel is left */
+    void *drained_owner;
+
+    struct recycle *recycle; /* arenas of finished exchanges, kept for the next */
+    uint64_t requests, connections; /* since start */
+};
+
+struct proxy *proxy_new(struct loop *l, struct log *log, struct helpers *helpers, struct apps *apps);
+/* Everything must have ended (proxy_close_all). */
+void proxy_free(struct proxy *p);
+/* Commit: from now on new exchanges are served by this snapshot. Takes its own reference. Cannot fail. */
+void proxy_use(struct proxy *p, struct snapshot *s);
+/* The proxy accepts on it from now on and owns it. */
+void proxy_listen(struct proxy *p, struct listener *l);
+/* Closes the listeners and idle clients; exchanges and tunnels go on. drained() is called when none is left, perhaps from
+ * inside this call. */
+void proxy_drain(struct proxy *p, void (*drained)(void *owner), void *owner);
+/* The deadline passed: tunnels get Close 1001 (RFC 6455 7.4.1), exchanges are cut. */
+void proxy_close_all(struct proxy *p);
+/* struct app_callbacks.endpoint_retired: closes its idle connections. */
+void proxy_endpoint_retired(struct endpoint *e);
+/* Clients of any state and tunnels. */
+size_t proxy_client_count(const struct proxy *p);
+/* For proxy's own files: a client, exchange or tunnel ended; looks whether the drain is over or accepting can go on. */
+void proxy_ended(struct proxy *p);
+
+#endif
