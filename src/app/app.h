@@ -41,8 +41,8 @@ struct apps_env {
     struct keeper *keeper;
     struct resolver *resolver;
     char *const *environ_;   /* of the start */
-    const char *runtime_dir; /* <runtime>: worker sockets go to <runtime>/w/<serial>.sock; made 0700 by apps_new; a path too
-                                long for 107 bytes is replaced by a mkdtemp in /tmp */
+    const char *runtime_dir; /* <runtime>: worker sockets go to <runtime>/w/<serial>.sock; made 0700 by apps_new; a path
+                                too long for 107 bytes is replaced by a mkdtemp in /tmp */
     const struct strings *secret_variables; /* not for workers */
     struct app_callbacks callbacks;
 };
@@ -53,8 +53,8 @@ struct apps *apps_new(const struct apps_env *env, char **error);
 /* After everything stopped; removes the socket directory. */
 void apps_free(struct apps *a);
 
-/* Prepare: makes the app and starts its workers (paced by max_parallel_starts of the snapshot); it takes leases as soon as
- * one is ready. The app holds a reference to the snapshot. The app is owned by `apps`. */
+/* Prepare: makes the app and starts its workers (paced by max_parallel_starts of the snapshot); it takes leases as soon
+ * as one is ready. The app holds a reference to the snapshot. The app is owned by `apps`. */
 struct app *app_start(struct apps *a, struct snapshot *s, const struct app_config *config);
 /* NULL: none. */
 struct app *app_find(struct apps *a, const char *name);
@@ -69,8 +69,8 @@ size_t app_queue_length(const struct app *a);
 /* Seconds a client should wait before it asks again (Retry-After), >= 1. */
 unsigned app_retry_after(const struct app *a);
 
-/* Graceful: no new lease, queued ones are refused (LEASE_APP_GONE), workers without lease and pin get SIGTERM, then SIGKILL
- * after timeouts.stop; the others when they are free or the deadline passes. now: SIGTERM for all at once.
+/* Graceful: no new lease, queued ones are refused (LEASE_APP_GONE), workers without lease and pin get SIGTERM, then
+ * SIGKILL after timeouts.stop; the others when they are free or the deadline passes. now: SIGTERM for all at once.
  * callbacks.stopped follows. May be called again with now = true. */
 void apps_stop(struct apps *a, bool now);
 

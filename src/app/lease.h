@@ -13,6 +13,8 @@
 #include "base/uuid.h"
 #include "config/snapshot.h"
 
+struct apps;
+
 /* Who asks, for stickiness. */
 struct client_key {
     enum { CLIENT_NOBODY, CLIENT_COOKIE, CLIENT_ADDRESS } kind;
@@ -31,12 +33,14 @@ enum lease_refusal {
 
 struct lease {
     enum lease_state state;
-    struct list_node node; /* on a queue while QUEUED */
+    struct list_node node;  /* QUEUED: on the app's or an endpoint's queue, or decided and about to be told */
+    struct list_node timed; /* QUEUED: among those with the same timeout, see queue.h */
     struct app *app;
-    struct endpoint *endpoint; /* HELD: which */
+    struct endpoint *endpoint;  /* HELD: which; QUEUED: assigned, granted() is about to be called */
+    enum lease_refusal verdict; /* QUEUED: refused() is about to be called with it */
     struct client_key client;
-    mono_t asked, granted_at;  /* the difference is queue_us */
-    dur_t timeout;             /* of the queue, from the exchange's snapshot */
+    mono_t asked, granted_at;     /* the difference is queue_us */
+    dur_t timeout;                /* of the queue, from the exchange's snapshot */
     const struct endpoint *avoid; /* tried and failed to connect: not this one, if there is another */
     /* QUEUED only; never from inside lease_request. */
     void (*granted)(struct lease *l);
@@ -54,7 +58,22 @@ void lease_release(struct lease *l);
  * looked after. The lease is released. */
 void lease_connect_failed(struct lease *l, int error);
 
-/* A live tunnel pins its client to its endpoint's worker. Balanced calls. Nobody (CLIENT_NOBODY) is not pinned, but counted. */
+/* ---- within app/ ---- */
+/* Gives e's room to those who wait, oldest first. */
+void lease_offer(struct endpoint *e);
+/* e takes no more (or only pinned clients): all who wait for it, or were assigned it and not told yet, go elsewhere. */
+void lease_reroute(struct endpoint *e);
+/* Everybody who waits for this app is refused. */
+void lease_refuse_all(struct app *a, enum lease_refusal why);
+/* The app has no endpoint left that could ever serve its queue: refuses those who wait there. */
+void lease_refuse_stranded(struct app *a);
+/* queue.timeout passed. */
+void lease_timed_out(struct lease *l);
+/* Calls granted() and refused() of what was decided; from apps' wake-up, never from inside another call. */
+void lease_tell(struct apps *apps);
+
+/* A live tunnel pins its client to its endpoint's worker. Balanced calls. Nobody (CLIENT_NOBODY) is not pinned, but
+ * counted. */
 void endpoint_pin(struct endpoint *e, const struct client_key *client);
 void endpoint_unpin(struct endpoint *e, const struct client_key *client);
 

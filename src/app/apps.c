@@ -1,0 +1,154 @@
+/*
+ * All live apps: what they share (start pacer, socket directory, janitor),
+ * what is told upwards, and the stop. Callbacks that may lead anywhere
+ * (granted, refused, state_changed, stopped) are called from apps_tell only,
+ * which the loop calls with nothing of ours on the stack.
+ */
+#include "app/app.h"
+#include "app/janitor.h"
+#include "app/live.h"
+#include "app/socket_place.h"
+#include "base/miniobj.h"
+
+static bool nothing_left(const struct apps *apps) {
+    LIST_FOREACH (&apps->list, struct app, a, node) {
+        bool leaves =
+            a->current != NULL && a->current->config->type == APP_UPSTREAM && (a->leases > 0 || a->tunnels > 0);
+        if (leaves)
+            return false;
+        LIST_FOREACH (&a->generations, struct generation, g, node) {
+            if (generation_worker_count(g) > 0)
+                return false;
+        }
+    }
+    return true;
+}
+
+static void tell_states(struct apps *apps) {
+    const struct app_callbacks *c = &apps->env.callbacks;
+    struct list_node *n;
+
+    while ((n = list_first(&apps->announcing)) != NULL) {
+        struct app *a = CONTAINER_OF(n, struct app, announce);
+        list_remove(n);
+        if (c->state_changed != NULL)
+            c->state_changed(c->owner, a, a->state, a->state == APP_STATE_BACKOFF ? a->reason : "");
+    }
+}
+
+static void apps_tell(struct ev_loop *ev, ev_prepare *w, int events) {
+    struct apps *apps = CONTAINER_OF(w, struct apps, wake);
+    (void)ev;
+    (void)events;
+
+    CHECK_OBJ_NOTNULL(apps, APPS_MAGIC);
+    lease_tell(apps);
+    tell_states(apps);
+    if (apps->stopping && !apps->stopped_told && nothing_left(apps)) {
+        apps->stopped_told = true;
+        deadline_clear(&apps->stop);
+        if (apps->env.callbacks.stopped != NULL)
+            apps->env.callbacks.stopped(apps->env.callbacks.owner);
+    }
+}
+
+void apps_wake(struct apps *a) {
+    ev_feed_event(a->loop->ev, &a->wake, EV_CUSTOM);
+}
+
+void apps_check_stopped(struct apps *a) {
+    if (a->stopping && !a->stopped_told)
+        apps_wake(a);
+}
+
+static void stop_took_too_long(struct deadline *d) {
+    struct apps *a = CONTAINER_OF(d, struct apps, stop);
+    size_t leases, tunnels;
+
+    apps_busy(a, &leases, &tunnels);
+    log_warn(a->log, "shutdown.timeout passed: ending %zu requests and %zu tunnels", leases, tunnels);
+    apps_stop(a, true);
+}
+
+struct apps *apps_new(const struct apps_env *env, char **error) {
+    struct socket_place *sockets = socket_place_new(env->runtime_dir, error);
+    struct apps *a;
+
+    if (sockets == NULL)
+        return NULL;
+    ALLOC_OBJ(a, APPS_MAGIC);
+    a->env = *env;
+    a->loop = env->loop;
+    a->log = env->log;
+    a->sockets = sockets;
+    list_init(&a->list);
+    list_init(&a->decided);
+    list_init(&a->announcing);
+    ev_prepare_init(&a->wake, apps_tell);
+    start_pacer_init(&a->pacer, a->loop, 1);
+    deadline_init(&a->stop, a->loop, stop_took_too_long);
+    janitor_start(a);
+    if (socket_place_is_elsewhere(sockets))
+        log_info(a->log, "%s is too long for socket paths (107 bytes): worker sockets are in %s", env->runtime_dir,
+                 socket_place_directory(sockets));
+    return a;
+}
+
+void apps_free(struct apps *a) {
+    CHECK_OBJ_NOTNULL(a, APPS_MAGIC);
+    LIST_FOREACH (&a->list, struct app, app, node) {
+        app_free(app);
+    }
+    janitor_stop(a);
+    deadline_destroy(&a->stop);
+    start_pacer_destroy(&a->pacer);
+    ev_clear_pending(a->loop->ev, &a->wake);
+    socket_place_free(a->sockets);
+    FREE_OBJ(a);
+}
+
+struct app *app_find(struct apps *apps, const char *name) {
+    LIST_FOREACH (&apps->list, struct app, a, node) {
+        if (strcmp(a->name, name) == 0)
+            return a;
+    }
+    return NULL;
+}
+
+size_t apps_count(const struct apps *a) {
+    return a->list.length;
+}
+
+void apps_busy(const struct apps *apps, size_t *leases, size_t *pins) {
+    *leases = *pins = 0;
+    LIST_FOREACH (&apps->list, struct app, a, node) {
+        *leases += a->leases;
+        *pins += a->tunnels;
+    }
+}
+
+static dur_t shutdown_timeout(const struct apps *apps) {
+    const struct list_node *first = list_first(&apps->list);
+    return first == NULL ? 0 : CONTAINER_OF(first, struct app, node)->snapshot->daemon.shutdown_timeout;
+}
+
+void apps_stop(struct apps *apps, bool now) {
+    CHECK_OBJ_NOTNULL(apps, APPS_MAGIC);
+    if (!apps->stopping && !now)
+        deadline_set(&apps->stop, shutdown_timeout(apps));
+    if (now)
+        deadline_clear(&apps->stop);
+    apps->stopping = true;
+    LIST_FOREACH (&apps->list, struct app, a, node) {
+        a->stopping = true;
+        lease_refuse_all(a, LEASE_APP_GONE);
+        LIST_FOREACH (&a->generations, struct generation, g, node) {
+            if (now)
+                generation_stop(g);
+            else
+                generation_drain(g);
+        }
+        app_changed(a);
+    }
+    apps_wake(apps);
+}

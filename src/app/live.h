@@ -1,0 +1,70 @@
+/*
+ * The insides of live apps, for app/ only: struct apps holds the apps, an app
+ * its generations, a generation its workers (or upstream names) and endpoints.
+ * State is the list an object is on; counts are list lengths.
+ *
+ *   apps ── app ─┬─ generation ─┬─ workers[state] ── endpoint (one each)
+ *                │   (current)  └─ endpoints[state], with_room
+ *                ├─ queue: leases that wait
+ *                └─ pins: clients with live tunnels
+ */
+#ifndef FAUCET_APP_LIVE_H
+#define FAUCET_APP_LIVE_H
+
+#include "app/app.h"
+#include "app/generation.h"
+#include "app/pin.h"
+#include "app/queue.h"
+#include "app/start_pacer.h"
+
+struct apps {
+    unsigned magic;
+#define APPS_MAGIC 0xa995a995
+    struct apps_env env;
+    struct loop *loop;
+    struct log *log;
+    struct list list;       /* of struct app */
+    struct list decided;    /* of struct lease by node: no longer waiting, about to be told */
+    struct list announcing; /* of struct app by announce: the state changed, about to be told */
+    ev_prepare wake;        /* never started, only fed: what is told upwards is told from a fresh stack */
+    struct start_pacer pacer;
+    struct socket_place *sockets; /* app/socket_place.h */
+    bool stopping, stopped_told;
+    struct deadline stop;    /* a graceful stop takes shutdown.timeout at most */
+    struct deadline janitor; /* app/janitor.h */
+};
+
+#define APP_REASON_MAX 512
+
+struct app {
+    unsigned magic;
+#define APP_MAGIC 0xa9970001
+    struct list_node node;     /* on apps->list */
+    struct list_node announce; /* on apps->announcing */
+    struct apps *apps;
+    struct snapshot *snapshot; /* the newest; generations keep their own */
+    const struct app_config *config;
+    const struct kind *kind;
+    char *name;
+    enum app_state state;
+    bool stopping;              /* no new lease */
+    struct list generations;    /* of struct generation, oldest first */
+    struct generation *current; /* new clients go here; NULL for a moment only */
+    struct queue queue;
+    struct pins pins;
+    size_t leases, tunnels;      /* sums over all endpoints */
+    char reason[APP_REASON_MAX]; /* why the last start failed */
+};
+
+/* An app without generation, on apps->list. */
+struct app *app_new(struct apps *a, struct snapshot *s, const struct app_config *config);
+void app_free(struct app *a);
+/* Endpoints or workers changed: works out the state and tells it if it is another one. */
+void app_changed(struct app *a);
+/* Keeps the sentence that state_changed will give for BACKOFF. */
+void app_set_reason(struct app *a, const char *reason);
+void apps_wake(struct apps *a);
+/* An app that stops may just have become idle. */
+void apps_check_stopped(struct apps *a);
+
+#endif

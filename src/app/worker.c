@@ -1,0 +1,382 @@
+/*
+ * The states of a worker and what moves it from one to the next; drawn beside
+ * the enum in worker.h. worker_start.c has what happens within STARTING.
+ * Everything goes through worker_move, which also moves the endpoint.
+ */
+#include "app/worker.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include "app/live.h"
+#include "app/obituary.h"
+#include "base/miniobj.h"
+#include "base/uuid.h"
+
+#define BACKOFF_FIRST   (250 * DUR_MS)
+#define BACKOFF_MOST    (30 * DUR_S)
+#define BACKOFF_FORGET  (1 * DUR_MIN) /* this long ready: the next crash counts as the first */
+#define REVIVAL_TIMEOUT (10 * DUR_S)  /* a worker that refused connections has this long to answer again */
+#define PORT_TRIES      5
+
+#define BIT(state) (1u << (state))
+
+static const struct {
+    const char *name;
+    unsigned from; /* the states that may lead here */
+    enum endpoint_state endpoint;
+} states[WORKER_STATES] = {
+    [WORKER_STARTING] = {"starting", BIT(WORKER_READY) | BIT(WORKER_BACKOFF), ENDPOINT_STARTING},
+    [WORKER_READY] = {"ready", BIT(WORKER_STARTING), ENDPOINT_READY},
+    [WORKER_DRAINING] = {"draining", BIT(WORKER_READY) | BIT(WORKER_STARTING), ENDPOINT_DRAINING},
+    [WORKER_STOPPING] = {"stopping", BIT(WORKER_STARTING) | BIT(WORKER_READY) | BIT(WORKER_DRAINING), ENDPOINT_RETIRED},
+    [WORKER_BACKOFF] = {"backoff", BIT(WORKER_STARTING) | BIT(WORKER_READY) | BIT(WORKER_STOPPING), ENDPOINT_STARTING},
+    [WORKER_GONE] = {"gone", BIT(WORKER_STARTING) | BIT(WORKER_DRAINING) | BIT(WORKER_STOPPING) | BIT(WORKER_BACKOFF),
+                     ENDPOINT_RETIRED},
+};
+
+const char *worker_state_name(enum worker_state s) {
+    return states[s].name;
+}
+
+static void worker_move(struct worker *w, enum worker_state to) {
+    CHECK_OBJ_NOTNULL(w, WORKER_MAGIC);
+    ASSERT(states[to].from & BIT(w->state));
+    list_move(&w->generation->workers[to], &w->node);
+    w->state = to;
+    deadline_clear(&w->deadline);
+    endpoint_move(w->endpoint, states[to].endpoint);
+    app_changed(w->generation->app);
+}
+
+static void event(struct worker *w, const char *name, const char *detail) {
+    const struct app_callbacks *c = &w->generation->app->apps->env.callbacks;
+    if (c->worker_event != NULL)
+        c->worker_event(c->owner, w->endpoint, name, detail);
+}
+
+static void worker_gone(struct worker *w) {
+    struct generation *g = w->generation;
+
+    ASSERT(w->process == NULL);
+    worker_move(w, WORKER_GONE);
+    list_remove(&w->node);
+    loop_free_later(g->app->apps->loop, &w->freed, worker_destroy, w);
+    generation_consider(g);
+    apps_check_stopped(g->app->apps);
+}
+
+/* ---- stopping ---------------------------------------------------------------------------------------------------- */
+
+/* Asks the process to end; its exit leads to `next`. */
+static void worker_terminate(struct worker *w, enum worker_state next) {
+    struct app *a = w->generation->app;
+
+    worker_probe_end(w);
+    w->next = next;
+    worker_move(w, WORKER_STOPPING);
+    deadline_set(&w->deadline, a->snapshot->daemon.timeout_stop);
+    keeper_kill(a->apps->env.keeper, w->process, SIGTERM, true);
+}
+
+void worker_stop(struct worker *w) {
+    CHECK_OBJ_NOTNULL(w, WORKER_MAGIC);
+    if (w->state == WORKER_STOPPING) {
+        w->next = WORKER_GONE;
+    } else if (w->state != WORKER_GONE && w->process != NULL) {
+        worker_terminate(w, WORKER_GONE);
+    } else if (w->state != WORKER_GONE) {
+        worker_probe_end(w);
+        worker_gone(w);
+    }
+}
+
+void worker_drain(struct worker *w) {
+    CHECK_OBJ_NOTNULL(w, WORKER_MAGIC);
+    if (w->state == WORKER_DRAINING)
+        return;
+    if (w->state != WORKER_READY && (w->state != WORKER_STARTING || endpoint_is_free(w->endpoint))) {
+        worker_stop(w);
+        return;
+    }
+    worker_probe_end(w);
+    worker_move(w, WORKER_DRAINING); /* which calls worker_unused when nobody uses it */
+    if (w->state == WORKER_DRAINING)
+        deadline_set(&w->deadline, w->generation->app->config->drain_timeout);
+}
+
+void worker_unused(struct worker *w) {
+    if (w->state == WORKER_DRAINING)
+        worker_stop(w);
+}
+
+/* ---- starting ---------------------------------------------------------------------------------------------------- */
+
+static void restart(struct worker *w) {
+    worker_move(w, WORKER_STARTING);
+    start_pacer_enter(&w->generation->app->apps->pacer, &w->ticket, worker_launch);
+}
+
+void worker_answered(struct worker *w) {
+    struct app *a = w->generation->app;
+    struct buf b = {0};
+
+    worker_probe_end(w);
+    w->ready_at = a->apps->loop->now;
+    w->port_tries = 0;
+    obituary_span(&b, mono_since(w->spawned, w->ready_at));
+    const struct log_field fields[] = {LOG_STR("app", str_of(a->name)), LOG_INT("worker_id", w->id),
+                                       LOG_INT("pid", w->pid)};
+    struct buf line = {0};
+    buf_printf(&line, "worker %u of %s (pid %d) is ready after %.*s", w->id, a->name, (int)w->pid,
+               STR_ARG(buf_str(&b)));
+    log_record(a->apps->log, LOG_INFO, STR("faucet"), buf_str(&line), fields, ARRAY_LENGTH(fields));
+    buf_free(&line);
+    buf_free(&b);
+    worker_move(w, WORKER_READY);
+    event(w, "ready", "");
+}
+
+/* The same process is asked again whether it lives. What it was doing for others goes on. */
+void worker_refused(struct worker *w, int error) {
+    if (w->state != WORKER_READY || (error != ECONNREFUSED && error != ENOENT && error != ECONNRESET))
+        return; /* a timeout or a full backlog: it is busy, others are chosen meanwhile */
+    log_warn(w->generation->app->apps->log, "worker %u of %s (pid %d) refuses connections: %s; asking it again", w->id,
+             w->generation->app->name, (int)w->pid, strerror(error));
+    worker_move(w, WORKER_STARTING);
+    deadline_set(&w->deadline, REVIVAL_TIMEOUT);
+    worker_probe_begin(w);
+}
+
+/* ---- ends -------------------------------------------------------------------------------------------------------- */
+
+/* The next process gets an endpoint of its own; what still runs on the old one ends there. */
+static void renew_endpoint(struct worker *w) {
+    struct endpoint *old = w->endpoint;
+
+    w->endpoint = endpoint_new(w->generation, w, w->id);
+    w->endpoint->requests = old->requests;
+    endpoint_hold(w->endpoint);
+    if (old->state != ENDPOINT_RETIRED)
+        endpoint_move(old, ENDPOINT_RETIRED);
+    endpoint_drop(old);
+}
+
+static dur_t next_delay(struct worker *w) {
+    dur_t d = BACKOFF_FIRST;
+
+    for (unsigned i = 1; i < w->failures && d < BACKOFF_MOST; i++)
+        d *= 2;
+    if (d > BACKOFF_MOST)
+        d = BACKOFF_MOST;
+    /* Up to a quarter less, so that workers that died together do not come back together. */
+    return d - (dur_t)(random_u64() % (uint64_t)(d / 4 + 1));
+}
+
+static void back_off(struct worker *w, const char *what) {
+    struct app *a = w->generation->app;
+    struct buf line = {0};
+
+    w->failures++;
+    dur_t delay = next_delay(w);
+    buf_printf(&line, "worker %u of %s %s", w->id, a->name, what);
+    buf_append_char(&line, '\0');
+    app_set_reason(a, buf_str(&line).p);
+    line.end--;
+    buf_append(&line, STR("; restart in "));
+    obituary_span(&line, delay);
+    const struct log_field fields[] = {LOG_STR("app", str_of(a->name)), LOG_INT("worker_id", w->id),
+                                       LOG_INT("pid", w->pid), LOG_INT("delay_ms", delay / DUR_MS)};
+    log_record(a->apps->log, LOG_ERROR, STR("faucet"), buf_str(&line), fields, ARRAY_LENGTH(fields));
+    buf_free(&line);
+    w->pid = 0;
+    worker_move(w, WORKER_BACKOFF);
+    deadline_set(&w->deadline, delay);
+    event(w, "backoff", a->reason);
+}
+
+void worker_not_started(struct worker *w, const char *why) {
+    struct buf b = {0};
+
+    worker_probe_end(w);
+    worker_output_finish(&w->output);
+    if (w->process != NULL) {
+        process_release(w->generation->app->apps->env.keeper, w->process);
+        w->process = NULL;
+    }
+    if (w->state == WORKER_STOPPING && w->next == WORKER_GONE) {
+        worker_gone(w);
+        return;
+    }
+    renew_endpoint(w);
+    buf_printf(&b, "could not be started: %s", why);
+    buf_append_char(&b, '\0');
+    back_off(w, b.data);
+    buf_free(&b);
+}
+
+static void log_usage(struct worker *w, const struct process_exit *e) {
+    struct app *a = w->generation->app;
+    log_debug(a->apps->log, "worker %u of %s (pid %d) used %ld.%03ld s of CPU and %ld MiB of memory at most", w->id,
+              a->name, (int)w->pid, (long)(e->usage.ru_utime.tv_sec + e->usage.ru_stime.tv_sec),
+              (long)((e->usage.ru_utime.tv_usec + e->usage.ru_stime.tv_usec) / 1000 % 1000), e->usage.ru_maxrss / 1024);
+}
+
+/* "(pid 123) exited with status 1 after 3.2 s", and what it last said if it never got ready. */
+static void write_obituary(struct worker *w, const struct process_exit *e, bool was_ready, struct buf *b) {
+    buf_printf(b, "(pid %d) ", (int)w->pid);
+    obituary_cause(b, e->status);
+    buf_append(b, STR(" after "));
+    obituary_span(b, mono_since(w->spawned, w->generation->app->apps->loop->now));
+    if (w->state == WORKER_STOPPING && w->next == WORKER_BACKOFF)
+        buf_printf(b, ", stopped because it did not answer in time (%s)", w->probe_error);
+    if (!was_ready && w->output.last_count > 0) {
+        buf_append(b, STR("; it said: "));
+        worker_output_last(&w->output, b);
+    }
+    buf_append_char(b, '\0');
+}
+
+static void stopped_as_wanted(struct worker *w, const char *obituary) {
+    struct app *a = w->generation->app;
+
+    log_info(a->apps->log, "worker %u of %s %s", w->id, a->name, obituary);
+    event(w, "exited", obituary);
+    worker_gone(w);
+}
+
+static void crashed(struct worker *w, const char *obituary, bool was_ready) {
+    struct apps *apps = w->generation->app->apps;
+
+    event(w, "exited", obituary);
+    if (was_ready && mono_since(w->ready_at, apps->loop->now) >= BACKOFF_FORGET)
+        w->failures = 0;
+    /* Somebody else was faster: not this worker's fault. */
+    if (!was_ready && w->state == WORKER_STARTING && w->port_tries < PORT_TRIES && worker_port_is_taken(w)) {
+        w->port_tries++;
+        log_info(apps->log, "port %u for worker %u of %s is taken, trying another", w->port, w->id,
+                 w->generation->app->name);
+        deadline_clear(&w->deadline);
+        renew_endpoint(w);
+        start_pacer_enter(&apps->pacer, &w->ticket, worker_launch);
+        return;
+    }
+    renew_endpoint(w);
+    back_off(w, obituary);
+}
+
+void worker_exited(void *worker, const struct process_exit *e) {
+    struct worker *w = worker;
+    struct buf obituary = {0};
+
+    CHECK_OBJ_NOTNULL(w, WORKER_MAGIC);
+    struct keeper *keeper = w->generation->app->apps->env.keeper;
+    bool was_ready = w->ready_at.us != MONO_NONE.us;
+    worker_probe_end(w);
+    keeper_kill(keeper, w->process, SIGKILL, true); /* grandchildren go with it */
+    process_release(keeper, w->process);
+    w->process = NULL;
+    worker_output_finish(&w->output);
+    if (w->socket[0] != '\0')
+        (void)unlink(w->socket);
+    write_obituary(w, e, was_ready, &obituary);
+    log_usage(w, e);
+    if (w->state == WORKER_DRAINING || (w->state == WORKER_STOPPING && w->next == WORKER_GONE))
+        stopped_as_wanted(w, obituary.data);
+    else
+        crashed(w, obituary.data, was_ready);
+    buf_free(&obituary);
+}
+
+/* ---- time -------------------------------------------------------------------------------------------------------- */
+
+static void start_timed_out(struct worker *w) {
+    struct app *a = w->generation->app;
+
+    log_warn(a->apps->log, "worker %u of %s (pid %d) did not answer in time: it %s; stopping it", w->id, a->name,
+             (int)w->pid, w->probe_error);
+    worker_terminate(w, WORKER_BACKOFF);
+}
+
+static void kill_now(struct worker *w) {
+    struct app *a = w->generation->app;
+
+    log_warn(a->apps->log, "worker %u of %s (pid %d) did not end when asked to: killing it", w->id, a->name,
+             (int)w->pid);
+    event(w, "killed", "");
+    keeper_kill(a->apps->env.keeper, w->process, SIGKILL, true);
+}
+
+static void drained_long_enough(struct worker *w) {
+    struct app *a = w->generation->app;
+
+    log_info(a->apps->log,
+             "worker %u of %s (pid %d) is still used after drain_timeout (%zu requests, %zu tunnels): stopping it",
+             w->id, a->name, (int)w->pid, w->endpoint->leases, w->endpoint->pins);
+    worker_stop(w);
+}
+
+static void deadline_passed(struct deadline *d) {
+    static void (*const passed[WORKER_STATES])(struct worker *) = {
+        [WORKER_STARTING] = start_timed_out,
+        [WORKER_STOPPING] = kill_now,
+        [WORKER_BACKOFF] = restart,
+        [WORKER_DRAINING] = drained_long_enough,
+    };
+    struct worker *w = CONTAINER_OF(d, struct worker, deadline);
+
+    CHECK_OBJ_NOTNULL(w, WORKER_MAGIC);
+    AN(passed[w->state]);
+    passed[w->state](w);
+}
+
+dur_t worker_delay_left(const struct worker *w) {
+    if (w->state != WORKER_BACKOFF || w->deadline.at.us == MONO_NONE.us)
+        return -1;
+    dur_t left = mono_since(w->deadline.loop->now, w->deadline.at);
+    return left > 0 ? left : 0;
+}
+
+/* ---- life -------------------------------------------------------------------------------------------------------- */
+
+struct worker *worker_new(struct generation *g, unsigned id) {
+    struct apps *apps = g->app->apps;
+    struct worker *w;
+
+    ALLOC_OBJ(w, WORKER_MAGIC);
+    w->generation = g;
+    w->id = id;
+    w->state = WORKER_STARTING;
+    w->endpoint = endpoint_new(g, w, id);
+    endpoint_hold(w->endpoint);
+    deadline_init(&w->deadline, apps->loop, deadline_passed);
+    worker_output_init(&w->output, apps->loop, apps->log);
+    worker_start_init(w);
+    list_append(&g->workers[WORKER_STARTING], &w->node);
+    start_pacer_enter(&apps->pacer, &w->ticket, worker_launch);
+    return w;
+}
+
+void worker_destroy(void *worker) {
+    struct worker *w = worker;
+
+    CHECK_OBJ_NOTNULL(w, WORKER_MAGIC);
+    for (size_t s = 0; s < ENDPOINT_STATES; s++)
+        LIST_FOREACH (&w->generation->endpoints[s], struct endpoint, e, node) {
+            if (e->worker == w)
+                e->worker = NULL;
+        }
+    worker_probe_end(w);
+    worker_output_finish(&w->output);
+    endpoint_drop(w->endpoint);
+    if (w->process != NULL)
+        process_release(w->generation->app->apps->env.keeper, w->process);
+    if (w->socket[0] != '\0')
+        (void)unlink(w->socket);
+    deadline_destroy(&w->deadline);
+    deadline_destroy(&w->again);
+    list_remove(&w->node);
+    list_remove(&w->freed.node);
+    FREE_OBJ(w);
+}
