@@ -343,17 +343,22 @@ struct keeper *keeper_fork(void) {
     int ends[2];
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) != 0)
         return NULL;
+    /* a Ctrl-C between fork and the keeper's own signal handling must not end it: blocked here, thrown away there */
+    sigset_t all, before;
+    sigfillset(&all);
+    (void)sigprocmask(SIG_SETMASK, &all, &before);
     pid_t pid = fork();
+    int error = errno;
+    if (pid == 0) {
+        close(ends[0]);
+        keeper_main(ends[1]);
+    }
+    (void)sigprocmask(SIG_SETMASK, &before, NULL);
     if (pid < 0) {
-        int error = errno;
         close(ends[0]);
         close(ends[1]);
         errno = error;
         return NULL;
-    }
-    if (pid == 0) {
-        close(ends[0]);
-        keeper_main(ends[1]);
     }
     close(ends[1]);
     (void)prctl(PR_SET_CHILD_SUBREAPER, 1);
