@@ -61,9 +61,9 @@ struct snapshot *config_load(const struct config_sources *sources, const struct 
 const char *config_control_address(const struct config_sources *sources, struct arena *a);
 
 /* Translates a command line flag ("--telemetry-namespace", "--host", "--pg-con-string"…) to its key; NULL: no such
- * flag (then *nearest is the most similar flag, or NULL). `start`: FAUCET_WORKERS, --workers … of `faucet start`
- * (app keys) count too. */
-const char *config_flag_key(const char *flag, bool start, const char **nearest);
+ * flag (then *nearest is the most similar flag, in a, or NULL). `start`: --workers, --type, … of `faucet start` count
+ * too; their keys are "apps.*.workers". What follows a '=' is not looked at. Values go on as they are written. */
+const char *config_flag_key(const char *flag, bool start, struct arena *a, const char **nearest);
 
 /* `faucet config [KEY]`: effective values, where each came from and what it beat; secrets redacted. False: no such key
  * (a problem is added). */

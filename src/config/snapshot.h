@@ -130,6 +130,7 @@ struct snapshot {
     struct daemon_settings daemon;
     size_t app_count;
     struct app_config **apps; /* in file order */
+    struct strings secret_variables; /* names of variables a secret was taken from: not for workers */
     wall_t loaded;
 };
 #undef SETTING_FIELD
