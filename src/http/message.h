@@ -40,6 +40,7 @@ struct http_head {
     bool keep_alive;         /* the sender wants the connection kept */
     bool upgrade;            /* Connection names upgrade, and an Upgrade field stands (requests: 1.1, GET) */
     struct str upgrade_tokens; /* the Upgrade field's value */
+    bool connection_names;     /* Connection names fields beyond the hop-by-hop ones: the writer looks them up */
 };
 
 /* The first field of that name (ASCII case-insensitive), or NULL. */

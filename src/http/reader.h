@@ -25,7 +25,7 @@ enum http_event {
 };
 
 struct http_error {
-    unsigned status;  /* what to answer: 400, 414, 431, 501, 505; for replies 502 */
+    unsigned status;  /* what to answer: 400, 414, 417, 431, 501, 505; for replies 502 */
     const char *why;  /* a static sentence: "space between field name and colon" */
     size_t offset;    /* of the offending byte in the message, when known */
 };

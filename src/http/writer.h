@@ -33,7 +33,8 @@ struct http_reply_out {
     const struct http_head *head; /* status, reason and fields */
     unsigned client_minor;        /* the client speaks HTTP/1.minor: chunked never goes to 1.0 */
     enum http_framing framing;    /* HTTP_UNTIL_CLOSE: the connection's end is the body's */
-    bool framing_fields;          /* write Content-Length / Transfer-Encoding (not for 1xx, 204, and 304 has its own) */
+    bool framing_fields;          /* write Content-Length / Transfer-Encoding as framing says; never done for 1xx and 204.
+                                     HTTP_NO_BODY (HEAD, 304): the worker's own Content-Length stays */
     uint64_t content_length;
     bool keep_alive;              /* Connection: close otherwise; keep-alive is said to 1.0 */
     struct str upgrade;           /* 101: the token */
