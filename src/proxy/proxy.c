@@ -132,6 +132,14 @@ void proxy_close_all(struct proxy *p) {
     proxy_ended(p);
 }
 
+void proxy_end(struct proxy *p) {
+    p->drained = NULL;
+    proxy_close_all(p);
+    LIST_FOREACH(&p->tunnels, struct tunnel, t, node) {
+        tunnel_expired(t);
+    }
+}
+
 void proxy_endpoint_retired(struct endpoint *e) {
     LIST_FOREACH(&e->idle, struct upstream, u, node) {
         upstream_close(u, CLOSE_WORKER_GONE);

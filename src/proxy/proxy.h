@@ -57,6 +57,9 @@ void proxy_listen(struct proxy *p, struct listener *l);
 void proxy_drain(struct proxy *p, void (*drained)(void *owner), void *owner);
 /* The deadline passed: tunnels get Close 1001 (RFC 6455 7.4.1), exchanges are cut. */
 void proxy_close_all(struct proxy *p);
+/* The process ends: nothing is said to anybody any more. helpers_free must follow before the loop goes, since exchanges may
+ * wait for a helper's job. */
+void proxy_end(struct proxy *p);
 /* struct app_callbacks.endpoint_retired: closes its idle connections. */
 void proxy_endpoint_retired(struct endpoint *e);
 /* Clients of any state and tunnels. */

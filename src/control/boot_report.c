@@ -1,0 +1,80 @@
+/*
+ * A line is printed when an app's state changes; when the last one is ready,
+ * the addresses follow, once.
+ */
+#include "control/boot_report.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+
+struct boot_report {
+    const struct snapshot *snapshot;
+    char *base; /* "http://127.0.0.1:3838" */
+    mono_t began;
+    bool *ready; /* by app index */
+    size_t ready_count;
+    bool done;
+};
+
+/* The first TCP listener is what a browser can open. */
+static char *base_url(const struct list *listeners) {
+    LIST_FOREACH(listeners, struct listener, l, node) {
+        char *url = NULL;
+        if (address_is_tcp(&l->address)) {
+            XXXASSERT(asprintf(&url, "http://%s", l->text) > 0);
+            return url;
+        }
+    }
+    char *none = strdup("");
+    XXXAN(none);
+    return none;
+}
+
+struct boot_report *boot_report_new(const struct snapshot *s, const struct list *listeners) {
+    struct boot_report *r = calloc(1, sizeof *r);
+    XXXAN(r);
+    r->snapshot = s;
+    r->base = base_url(listeners);
+    r->began = mono_now();
+    r->ready = calloc(s->app_count, sizeof *r->ready);
+    XXXAN(r->ready);
+    printf("faucet %s: starting %zu apps\n", FAUCET_VERSION, s->app_count);
+    fflush(stdout);
+    return r;
+}
+
+static void print_urls(struct boot_report *r) {
+    r->done = true;
+    printf("\nAll apps are ready:\n");
+    for (size_t i = 0; i < r->snapshot->app_count; i++) {
+        const struct app_config *a = r->snapshot->apps[i];
+        bool host = a->host.n > 0;
+        printf("  %-16s %s%s%s\n", a->name, host ? "http://" : r->base, host ? a->host.v[0] : "", a->route.v[0]);
+    }
+    printf("\nCtrl-C stops.\n");
+}
+
+void boot_report_state(struct boot_report *r, const char *app, enum app_state state, const char *reason) {
+    const struct app_config *a = snapshot_app(r->snapshot, app);
+    if (r->done || a == NULL)
+        return;
+    double seconds = (double)mono_since(r->began, mono_now()) / (double)DUR_S;
+    printf("  %-16s %-9s %5.1f s%s%s\n", app, app_state_name(state), seconds, reason ? "  " : "", reason ? reason : "");
+    if (state == APP_STATE_READY && !r->ready[a->index]) {
+        r->ready[a->index] = true;
+        r->ready_count++;
+    }
+    if (r->ready_count == r->snapshot->app_count)
+        print_urls(r);
+    fflush(stdout);
+}
+
+void boot_report_free(struct boot_report *r) {
+    if (r == NULL)
+        return;
+    free(r->base);
+    free(r->ready);
+    free(r);
+}

@@ -1,0 +1,15 @@
+/* `run --wait-ready`: a line per app on standard output while it waits, then the URLs. */
+#ifndef FAUCET_CONTROL_BOOT_REPORT_H
+#define FAUCET_CONTROL_BOOT_REPORT_H
+
+#include "app/app.h"
+#include "config/snapshot.h"
+#include "net/listener.h"
+
+struct boot_report;
+
+struct boot_report *boot_report_new(const struct snapshot *s, const struct list *listeners);
+void boot_report_state(struct boot_report *r, const char *app, enum app_state state, const char *reason);
+void boot_report_free(struct boot_report *r); /* NULL is fine */
+
+#endif

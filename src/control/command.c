@@ -1,0 +1,75 @@
+/*
+ * The table of commands. `faucet` alone is `faucet run` where ./faucet.yaml
+ * exists; `faucet router` is what the original called it.
+ */
+#include "control/command.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/check.h"
+#include "base/str.h"
+#include "control/options.h"
+
+static const struct command {
+    const char *name, *usage, *help;
+    int (*run)(const char *name, char *const *words, char *const *environ_);
+} commands[] = {
+    {"run", "run -c FILE [--wait-ready] [settings]", "serve the apps of a faucet.yaml", command_run},
+    {"router", "router -c FILE", "the same, as the original faucet called it", command_run},
+    {"start", "start --dir DIR [--type TYPE] [--workers N] [settings]", "serve one app without a file", command_run},
+    {"check", "check -c FILE [--json] [--strict] [--no-paths]", "say everything that is wrong with a faucet.yaml",
+     command_check},
+    {"config", "config -c FILE [KEY] [--json]", "show the effective values and where they come from", command_config},
+    {"schema", "schema [--markdown]", "print the JSON Schema of faucet.yaml", command_schema},
+    {"rscript", "rscript …", "run Rscript with the environment an app would get", command_tool},
+    {"uv", "uv …", "run uv with the environment an app would get", command_tool},
+};
+
+static void usage(FILE *to) {
+    fprintf(to, "faucet %s: one port, many data apps\n\n", FAUCET_VERSION);
+    for (size_t i = 0; i < ARRAY_LENGTH(commands); i++)
+        fprintf(to, "  faucet %-56s %s\n", commands[i].usage, commands[i].help);
+    fprintf(to, "\nfaucet COMMAND --help lists the settings that can be given as flags.\n");
+}
+
+static int unknown(const char *word) {
+    const char *nearest = NULL;
+    size_t best = 3;
+    for (size_t i = 0; i < ARRAY_LENGTH(commands); i++) {
+        size_t distance = str_distance(str_of(word), str_of(commands[i].name), best);
+        if (distance < best) {
+            best = distance;
+            nearest = commands[i].name;
+        }
+    }
+    fprintf(stderr, "faucet: there is no command \"%s\"", word);
+    if (nearest != NULL)
+        fprintf(stderr, "; did you mean \"%s\"?", nearest);
+    fprintf(stderr, "\n\n");
+    usage(stderr);
+    return EXIT_USAGE;
+}
+
+int command_main(int argc, char **argv, char **environ_) {
+    if (argc < 2) {
+        if (access("faucet.yaml", F_OK) == 0)
+            return command_run("run", argv + argc, environ_);
+        usage(stderr);
+        return EXIT_USAGE;
+    }
+    const char *word = argv[1];
+    if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0 || strcmp(word, "help") == 0) {
+        usage(stdout);
+        return EXIT_DONE;
+    }
+    if (strcmp(word, "--version") == 0 || strcmp(word, "version") == 0) {
+        printf("faucet %s\n", FAUCET_VERSION);
+        return EXIT_DONE;
+    }
+    for (size_t i = 0; i < ARRAY_LENGTH(commands); i++)
+        if (strcmp(word, commands[i].name) == 0)
+            return commands[i].run(strcmp(word, "router") == 0 ? "run" : word, argv + 2, environ_);
+    return unknown(word);
+}

@@ -1,0 +1,58 @@
+/*
+ * faucet rscript … and faucet uv …: that tool, in place of us, with the
+ * environment that an app in this directory would get. Its exit status is the
+ * tool's; 127 where it cannot be found, as a shell says.
+ */
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "app/environment.h"
+#include "control/command.h"
+#include "control/options.h"
+#include "control/problem_report.h"
+
+#define EXIT_NOT_FOUND 127
+
+static const char *variable(char *const *environ_, const char *name, const char *otherwise) {
+    size_t n = strlen(name);
+    for (; *environ_ != NULL; environ_++)
+        if (strncmp(*environ_, name, n) == 0 && (*environ_)[n] == '=' && (*environ_)[n + 1] != '\0')
+            return *environ_ + n + 1;
+    return otherwise;
+}
+
+static int become(struct arena *a, const char *program, char *const *words, const char *const *environment) {
+    size_t n = 0;
+    while (words[n] != NULL)
+        n++;
+    char **argv = ARENA_ARRAY(a, char *, n + 2);
+    argv[0] = arena_strdup(a, program);
+    for (size_t i = 0; i < n; i++)
+        argv[i + 1] = words[i];
+    execvpe(program, argv, (char *const *)(uintptr_t)environment);
+    fprintf(stderr, "faucet: %s cannot be run: %s\n", program, strerror(errno));
+    return errno == ENOENT ? EXIT_NOT_FOUND : 126;
+}
+
+int command_tool(const char *name, char *const *words, char *const *environ_) {
+    bool r = strcmp(name, "rscript") == 0;
+    const char *program = r ? variable(environ_, "FAUCET_RSCRIPT", "Rscript") : variable(environ_, "FAUCET_UV", "uv");
+    struct arena *a = arena_new(4096);
+    struct problems problems;
+    problems_init(&problems);
+    char directory[PATH_MAX];
+    struct app_config app = {.name = "tool", .dir = getcwd(directory, sizeof directory)};
+    app.telemetry.namespace = variable(environ_, "FAUCET_TELEMETRY_NAMESPACE", "faucet");
+    app.telemetry.version = variable(environ_, "FAUCET_TELEMETRY_VERSION", NULL);
+    environment_read_file(a, ".Renviron", &app.dotenv, &problems);
+    environment_read_file(a, ".env", &app.dotenv, &problems);
+    problem_report_print(&problems, stderr);
+    struct strings secret = {0};
+    int status = become(a, program, words, environment_build(a, environ_, &secret, &app, 0, NULL));
+    problems_free(&problems);
+    arena_free(a);
+    return status;
+}

@@ -1,0 +1,51 @@
+/*
+ * Everything that lives, in one place: there is no global state, so that more
+ * loops can come. Boot, reload and shutdown work on it.
+ */
+#ifndef FAUCET_CONTROL_FAUCET_H
+#define FAUCET_CONTROL_FAUCET_H
+
+#include "app/app.h"
+#include "config/config.h"
+#include "control/options.h"
+#include "proxy/proxy.h"
+
+struct faucet {
+    unsigned magic;
+#define FAUCET_MAGIC 0xfa0ce71a
+    const struct options *options;
+    struct log *log;
+    struct keeper *keeper;
+    struct loop *loop;
+    struct helpers *helpers;
+    struct resolver *resolver;
+    struct apps *apps;
+    struct proxy *proxy;
+    struct snapshot *snapshot; /* what is served now */
+    char *runtime_dir;         /* ours alone, removed at the end */
+    const char *app_name;      /* `faucet start`: the one app's */
+    struct boot_report *report; /* --wait-ready, NULL otherwise */
+
+    int signal_fd;
+    ev_io signals;
+
+    /* stopping */
+    bool stopping;
+    bool apps_stopping;
+    unsigned stop_signals;
+    struct deadline stop_deadline, stop_reminder;
+    mono_t stop_until;
+    int exit_status;
+};
+
+/* The whole life of the daemon. app_name: of `faucet start`, else NULL. Returns the exit status. */
+int faucet_serve(const struct options *o, const char *app_name);
+
+/* control/shutdown.c: the first graceful one drains, the second stops now. */
+void faucet_stop(struct faucet *f, const char *why);
+/* The loop ends in this turn. */
+void faucet_quit(struct faucet *f, int status);
+/* struct app_callbacks.stopped */
+void faucet_apps_stopped(void *faucet);
+
+#endif
