@@ -6,6 +6,7 @@
 # Also: make, check, lint, format, bench, fuzz, install, clean. Variables:
 #   SANITIZER=address   builds with AddressSanitizer and UBSan into build/address
 #   PREFIX=/usr/local DESTDIR=   where `make install` puts things
+#   V=1                 shows the compiler's command lines
 
 # ---- every package, in one place -------------------------------------------------------------------------------------
 PACKAGES_BUILD = gcc libc6-dev libev-dev libyaml-dev libpq-dev libhttp-parser-dev libjansson-dev libc-ares-dev
@@ -20,6 +21,7 @@ PACKAGES_FUZZ  = $(PACKAGES_BUILD) clang libclang-rt-14-dev
 # ---- what is built ----------------------------------------------------------------------------------------------------
 VERSION   = 0.1.0
 SANITIZER =
+Q         = $(if $(V),,@)
 PREFIX    = /usr/local
 DESTDIR   =
 CC        = gcc
@@ -47,18 +49,21 @@ UNIT_BINS = $(UNITS:%.c=$(BUILD)/%)
 all: $(FAUCET)
 
 $(FAUCET): $(BUILD)/src/main.o $(LIBRARY)
-	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+	@echo "  LINK $@"
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 $(LIBRARY): $(filter-out $(BUILD)/src/main.o,$(OBJECTS))
-	rm -f $@ && ar rcs $@ $^
+	$(Q)rm -f $@ && ar rcs $@ $^
 
 $(BUILD)/%.o: %.c Makefile
 	@mkdir -p $(@D)
-	$(CC) $(FAUCET_CFLAGS) $(CFLAGS) -c -o $@ $<
+	@echo "  CC   $<"
+	$(Q)$(CC) $(FAUCET_CFLAGS) $(CFLAGS) -c -o $@ $<
 
 $(BUILD)/tests/unit/%: tests/unit/%.c $(LIBRARY)
 	@mkdir -p $(@D)
-	$(CC) $(FAUCET_CFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $< $(LIBRARY) $(LDLIBS) -lcmocka
+	@echo "  TEST $@"
+	$(Q)$(CC) $(FAUCET_CFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $< $(LIBRARY) $(LDLIBS) -lcmocka
 
 -include $(OBJECTS:.o=.d) $(UNIT_BINS:=.d)
 
