@@ -140,8 +140,8 @@ static struct yaml_node *copy_node(struct build *b, const struct yaml_node *from
 /* What is wrong leaves a null behind, so that the rest is read. */
 static enum built build_alias(struct build *b, const yaml_event_t *event, unsigned depth, const struct key_path *path,
                               struct yaml_node **node) {
-    const char *name = (const char *)event->data.alias.anchor;
-    const struct anchor *anchor = name_table_get(&b->anchors, str_of(name));
+    const struct str written = str_of((const char *)event->data.alias.anchor);
+    const struct anchor *anchor = name_table_get(&b->anchors, written);
 
     if (anchor != NULL && anchor->node != NULL) {
         *node = copy_node(b, anchor->node, depth, where_of(b, event->start_mark), path);
@@ -150,6 +150,7 @@ static enum built build_alias(struct build *b, const yaml_event_t *event, unsign
     *node = node_new(b, YAML_NULL, event->start_mark);
     if (!count_node(b, (*node)->where, path))
         return BUILT_NOTHING;
+    const char *name = yaml_short(b->arena, written);
     if (anchor != NULL)
         PROBLEM(b, (*node)->where, path, "the alias *%s stands inside of what it stands for (&%s); that has no end",
                 name, name);
@@ -192,8 +193,8 @@ static const char *tag_in_words(struct build *b, const yaml_char_t *tag) {
     struct str text = str_of((const char *)tag);
 
     if (str_starts(text, STR(TAG_PREFIX)))
-        return arena_printf(b->arena, "!!%s", text.p + strlen(TAG_PREFIX)).p;
-    return arena_str(b->arena, text).p;
+        return arena_printf(b->arena, "!!%s", yaml_short(b->arena, str_from(text, strlen(TAG_PREFIX)))).p;
+    return yaml_short(b->arena, text);
 }
 
 static void refuse_tag(struct build *b, const yaml_char_t *tag, const char *where, const struct key_path *path,
@@ -323,7 +324,7 @@ static void add_pair(struct build *b, struct yaml_map_build *m, struct yaml_node
     if (first == NULL)
         return;
     if (b->source->name == NULL)
-        PROBLEM(b, key->where, &here, "the key %s stands here twice; once is allowed", key->text.p);
+        PROBLEM(b, key->where, &here, "the key %s stands here twice; once is allowed", yaml_short(b->arena, key->text));
     else
         PROBLEM(b, key->where, &here, "the key stands here a second time, the first is at %s; once is allowed",
                 first->where);

@@ -94,7 +94,7 @@ static void check_tree(struct include *in, const struct yaml_node *tree) {
         if (str_eq(key->text, STR("apps")) || str_starts(key->text, STR("x-")))
             continue;
         in->ok = false;
-        problem_add(in->problems, PROBLEM_ERROR, key->where, key->text.p,
+        problem_add(in->problems, PROBLEM_ERROR, key->where, yaml_short(in->arena, key->text),
                     "%s; allowed are `apps:` and keys that begin with x-",
                     str_eq(key->text, STR("include")) ? "an included file cannot include others"
                                                       : "an included file holds apps only");

@@ -39,6 +39,9 @@ struct key_path {
     const struct key_path *up; /* NULL: the top, whose name is not used */
     struct str name;
 };
+/* Names longer than YAML_NAME_SHOWN bytes are cut, so that no message is as long as a file. */
+#define YAML_NAME_SHOWN 64
+const char *yaml_short(struct arena *a, struct str text);
 const char *key_path_text(struct arena *a, const struct key_path *path);
 
 /* What libyaml said, marks turned into places. */

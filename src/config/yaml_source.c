@@ -126,21 +126,19 @@ bool yaml_source_check(struct arena *a, struct yaml_source *source, struct probl
     return true;
 }
 
-const char *key_path_text(struct arena *a, const struct key_path *path) {
-    size_t n = 0;
-    const struct key_path *p;
+const char *yaml_short(struct arena *a, struct str text) {
+    size_t n = YAML_NAME_SHOWN;
 
-    for (p = path; p != NULL && p->up != NULL; p = p->up)
-        n += p->name.n + 1;
-    if (n == 0)
+    if (text.n <= n)
+        return arena_str(a, text).p;
+    while (n > 0 && (text.p[n] & 0xc0) == 0x80)
+        n--;
+    return arena_printf(a, "%.*s…", (int)n, text.p).p;
+}
+
+const char *key_path_text(struct arena *a, const struct key_path *path) {
+    if (path == NULL || path->up == NULL)
         return "";
-    char *text = arena_bytes(a, n);
-    text[--n] = '\0';
-    for (p = path; p->up != NULL; p = p->up) {
-        n -= p->name.n;
-        memcpy(text + n, p->name.p, p->name.n);
-        if (n > 0)
-            text[--n] = '.';
-    }
-    return text;
+    const char *name = yaml_short(a, path->name);
+    return path->up->up == NULL ? name : arena_printf(a, "%s.%s", key_path_text(a, path->up), name).p;
 }

@@ -12,7 +12,8 @@ struct look {
     struct yaml_fault *fault;
 };
 
-#define QUOTE_IT "needs quotes: \"…\""
+#define LINES_LOOKED_BACK 50
+#define QUOTE_IT          "needs quotes: \"…\""
 
 /* The character at a place; '\0' at a line's end. */
 static char character_at(const struct look *l, struct yaml_place place) {
@@ -61,7 +62,9 @@ static const char *say_space_after_colon(const struct look *l, struct str line) 
         line = str_from(line, 2);
         colon -= 2;
     }
-    return arena_printf(l->arena, "a space is missing after the colon: write \"%.*s: …\"", (int)colon, line.p).p;
+    return arena_printf(l->arena, "a space is missing after the colon: write \"%s: …\"",
+                        yaml_short(l->arena, str_make(line.p, colon)))
+        .p;
 }
 
 /* ---- one function for each complaint that needs a look ----------------------------------------------------------- */
@@ -97,7 +100,8 @@ static const char *second_colon(struct look *l) {
         if (before.p[colon] == ':' && colon + 1 < before.n &&
             (before.p[colon + 1] == ' ' || before.p[colon + 1] == '\t'))
             return "a second `: ` in one line; a value that holds a colon and a space " QUOTE_IT;
-    for (size_t line = l->fault->place.line; line-- > 1;) {
+    /* Not far: each line is looked for from the top. */
+    for (size_t line = l->fault->place.line; line-- > 1 && line + LINES_LOOKED_BACK > l->fault->place.line;) {
         struct str above = yaml_source_line(l->source, line);
         if (is_blank_or_comment(above))
             continue;
@@ -131,8 +135,14 @@ static const char *in_flow(struct look *l, const char *what, char closes) {
         return "${…} inside of [ ] or { } needs quotes: \"${…}\"";
     }
     if (f->place.line > f->context_place.line || character_at(l, f->place) == '\0') {
+        bool at_end = yaml_source_from(l->source, f->place).n == 0;
+        size_t line = f->place.line;
         f->place = f->context_place;
-        return arena_printf(l->arena, "the %s that begins here is not closed: %c is missing", what, closes).p;
+        if (at_end)
+            return arena_printf(l->arena, "the %s that begins here is not closed: %c is missing", what, closes).p;
+        return arena_printf(l->arena, "the %s that begins here is not closed: %c or a comma is missing before line %zu",
+                            what, closes, line)
+            .p;
     }
     return arena_printf(
                l->arena,
@@ -153,13 +163,17 @@ static const char *in_flow_map(struct look *l) {
 static const char *no_content(struct look *l) {
     char c = character_at(l, l->fault->place);
 
-    if (c == ':' || last_before(l, l->fault->place) == ':')
+    if (c == ':' && !str_starts(yaml_source_from(l->source, l->fault->place), STR("::")))
+        return "a key is missing before the colon";
+    if (c == ':')
         return "an IPv6 address needs quotes: \"[::1]:3838\"; so does every value that begins with [ or { and is no "
                "list or map";
     if (c == ',' || ((c == ']' || c == '}') && strstr(l->fault->context, "flow") != NULL))
         return arena_printf(l->arena, "a value is missing before %c", c).p;
     if (c == '\0')
-        return "a value is missing here";
+        return strstr(l->fault->context, "flow") == NULL
+                   ? "a value is missing here"
+                   : "a list or map was opened and not closed before this place: ] or } is missing";
     return arena_printf(l->arena, "a value cannot begin with %c here; text " QUOTE_IT, c).p;
 }
 
@@ -177,6 +191,8 @@ static const char *no_key(struct look *l) {
         return arena_printf(l->arena, "text follows the closing %c; a value that begins with %c and goes on " QUOTE_IT,
                             last, last == '}' ? '{' : '[')
             .p;
+    if (next == ':')
+        return "a key is missing before the colon";
     if (next == ']' || next == '}' || next == ',')
         return arena_printf(l->arena, "%c closes nothing here; a value that holds it " QUOTE_IT, next).p;
     return arena_printf(
