@@ -25,6 +25,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/list.h"
 #include "base/log_file.h"
 #include "base/log_line.h"
 #include "base/miniobj.h"
@@ -33,12 +34,14 @@
 
 enum writer_state { WRITER_WORKS, WRITER_NAPS, WRITER_SLEEPS };
 
+/* What the loop asks of the writer, from a ring position on. */
 struct request {
-    bool open, reopen; /* open: path and max_size are to be taken over */
+    struct list_node node;
+    uint64_t at;
+    bool open; /* take over what follows; else open the same file again */
     enum log_format format;
     char *path; /* owned */
     int64_t max_size;
-    uint64_t at; /* applies from this ring position on */
 };
 
 struct log_writer {
@@ -48,12 +51,13 @@ struct log_writer {
     sem_t wake;
     _Atomic int state; /* enum writer_state; whoever takes it out of NAPS or SLEEPS posts `wake` */
     atomic_bool stopping;
+    atomic_bool left; /* the first of the two sides has gone; the second frees */
     _Atomic uint64_t head, tail;
     _Atomic uint64_t no_room, not_written; /* lines */
 
-    pthread_mutex_t mutex; /* of `request` */
-    struct request request;
-    atomic_bool requested;
+    pthread_mutex_t mutex; /* of `requests` */
+    struct list requests;  /* of struct request, oldest first */
+    atomic_bool requested; /* there are some */
 
     /* the writer's own */
     enum log_format format;
@@ -99,34 +103,57 @@ static void wake_now(struct log_writer *w) {
     wake_from(w, WRITER_SLEEPS);
 }
 
-/* A request that still waits is overtaken: only where the newest one says the log goes is of interest. */
-static void post_request(struct log_writer *w, bool reopen, enum log_format format, const char *path,
-                         int64_t max_size) {
-    struct request *r = &w->request;
-    char *copy = path == NULL ? NULL : strdup(path);
+static void request_free(struct request *r) {
+    free(r->path);
+    free(r);
+}
 
-    XXXASSERT(path == NULL || copy != NULL);
-    AZ(pthread_mutex_lock(&w->mutex));
-    if (reopen)
-        r->reopen = true;
-    else {
-        free(r->path);
-        *r = (struct request){true, r->reopen, format, copy, max_size, 0};
-    }
+/* Requests with no line between them are one request, so a writer that is stuck does not let them pile up. */
+static void post_request(struct log_writer *w, struct request *r) {
+    struct list_node *n;
+
     r->at = atomic_load_explicit(&w->head, memory_order_relaxed);
+    AZ(pthread_mutex_lock(&w->mutex));
+    n = list_last(&w->requests);
+    if (n != NULL && CONTAINER_OF(n, struct request, node)->at == r->at) {
+        struct request *last = CONTAINER_OF(n, struct request, node);
+
+        if (!r->open) { /* the last one opens, or opens again, there already */
+            AZ(pthread_mutex_unlock(&w->mutex));
+            request_free(r);
+            return;
+        }
+        list_remove(n);
+        request_free(last);
+    }
+    list_append(&w->requests, &r->node);
     atomic_store(&w->requested, true);
     AZ(pthread_mutex_unlock(&w->mutex));
     wake_now(w);
 }
 
+static struct request *request_new(void) {
+    struct request *r = calloc(1, sizeof *r);
+
+    XXXAN(r);
+    return r;
+}
+
 void log_writer_configure(struct log_writer *w, enum log_format format, const char *file, int64_t max_size) {
+    struct request *r = request_new();
+
     CHECK_OBJ_NOTNULL(w, LOG_WRITER_MAGIC);
-    post_request(w, false, format, file, max_size);
+    r->open = true;
+    r->format = format;
+    r->path = file == NULL ? NULL : strdup(file);
+    XXXASSERT(file == NULL || r->path != NULL);
+    r->max_size = max_size;
+    post_request(w, r);
 }
 
 void log_writer_reopen(struct log_writer *w) {
     CHECK_OBJ_NOTNULL(w, LOG_WRITER_MAGIC);
-    post_request(w, true, LOG_TEXT, NULL, 0);
+    post_request(w, request_new());
 }
 
 uint64_t log_writer_dropped(const struct log_writer *w) {
@@ -225,30 +252,34 @@ static void write_until(struct log_writer *w, uint64_t until) {
     }
 }
 
-static bool take_request(struct log_writer *w, struct request *taken) {
+static struct request *take_request(struct log_writer *w) {
+    struct list_node *n;
+
     if (!atomic_load(&w->requested))
-        return false;
+        return NULL;
     AZ(pthread_mutex_lock(&w->mutex));
-    *taken = w->request;
-    w->request = (struct request){0};
-    atomic_store(&w->requested, false);
+    n = list_first(&w->requests);
+    if (n != NULL)
+        list_remove(n);
+    else
+        atomic_store(&w->requested, false);
     AZ(pthread_mutex_unlock(&w->mutex));
-    return true;
+    return n == NULL ? NULL : CONTAINER_OF(n, struct request, node);
 }
 
-static void serve_request(struct log_writer *w) {
-    struct request r;
+static void serve_requests(struct log_writer *w) {
+    struct request *r;
 
-    if (!take_request(w, &r))
-        return;
-    write_until(w, r.at);
-    report_losses(w);
-    if (r.open) {
-        w->format = r.format;
-        log_file_open(&w->file, r.path, r.max_size);
-    } else if (r.reopen)
-        log_file_reopen(&w->file);
-    free(r.path);
+    while ((r = take_request(w)) != NULL) {
+        write_until(w, r->at);
+        report_losses(w);
+        if (r->open) {
+            w->format = r->format;
+            log_file_open(&w->file, r->path, r->max_size);
+        } else
+            log_file_reopen(&w->file);
+        request_free(r);
+    }
 }
 
 /* Waits for a wake-up, until that time (NULL: as long as it takes). True: none came, and nothing is there to write. */
@@ -276,6 +307,15 @@ static bool nap(struct log_writer *w) {
     return rest(w, WRITER_NAPS, &until);
 }
 
+static void destroy(struct log_writer *w) {
+    AZ(pthread_mutex_destroy(&w->mutex));
+    AZ(sem_destroy(&w->wake));
+    LIST_FOREACH (&w->requests, struct request, r, node) {
+        request_free(r);
+    }
+    FREE_OBJ(w);
+}
+
 static void *writer_main(void *argument) {
     struct log_writer *w = argument;
 
@@ -283,7 +323,7 @@ static void *writer_main(void *argument) {
         bool last = atomic_load(&w->stopping); /* nothing is put in after that */
         uint64_t head = atomic_load(&w->head); /* before looking for a request: one made later applies later */
 
-        serve_request(w);
+        serve_requests(w);
         write_until(w, head);
         report_losses(w);
         if (last)
@@ -293,18 +333,13 @@ static void *writer_main(void *argument) {
     }
     log_file_close(&w->file);
     buf_free(&w->notice);
+    if (atomic_exchange(&w->left, true))
+        destroy(w);
     return NULL;
 }
 
 /* ---- start and end ------------------------------------------------------------------------------------------------
  */
-
-static void destroy(struct log_writer *w) {
-    AZ(pthread_mutex_destroy(&w->mutex));
-    AZ(sem_destroy(&w->wake));
-    free(w->request.path);
-    FREE_OBJ(w);
-}
 
 struct log_writer *log_writer_start(enum log_format format) {
     struct log_writer *w = malloc(sizeof *w); /* not cleared: pages of the ring are taken when they are used */
@@ -317,6 +352,7 @@ struct log_writer *log_writer_start(enum log_format format) {
     w->format = format;
     AZ(sem_init(&w->wake, 0, 0));
     AZ(pthread_mutex_init(&w->mutex, NULL));
+    list_init(&w->requests);
     log_file_init(&w->file, &w->stopping);
     (void)sigfillset(&all); /* signals are the loop's */
     AZ(pthread_sigmask(SIG_SETMASK, &all, &before));
@@ -337,10 +373,13 @@ bool log_writer_stop(struct log_writer *w, dur_t patience) {
     CHECK_OBJ_NOTNULL(w, LOG_WRITER_MAGIC);
     atomic_store(&w->stopping, true);
     wake_now(w);
-    if (pthread_clockjoin_np(w->thread, NULL, CLOCK_MONOTONIC, &until) != 0) {
-        AZ(pthread_detach(w->thread));
-        return false;
+    if (pthread_clockjoin_np(w->thread, NULL, CLOCK_MONOTONIC, &until) == 0) {
+        ASSERT(atomic_load(&w->left));
+        destroy(w);
+        return true;
     }
-    destroy(w);
-    return true;
+    AZ(pthread_detach(w->thread));
+    if (atomic_exchange(&w->left, true)) /* it has ended just now */
+        destroy(w);
+    return false;
 }

@@ -21,8 +21,8 @@ void log_writer_configure(struct log_writer *w, enum log_format format, const ch
 void log_writer_reopen(struct log_writer *w);
 /* Lines lost so far: no room in the ring, or not writable. */
 uint64_t log_writer_dropped(const struct log_writer *w);
-/* Writes what waits and frees. A writer that is stuck in write(2) for longer than `patience` is left alone with its
- * memory: it can neither be stopped nor waited for. False then. */
+/* Writes what waits and frees. A writer that is stuck in write(2) for longer than `patience` is left alone, as it can
+ * neither be stopped nor waited for: false. It frees its memory itself if it ever gets out. */
 bool log_writer_stop(struct log_writer *w, dur_t patience);
 
 #endif
