@@ -23,7 +23,7 @@ struct kind {
     bool parallel;          /* a request whose client left frees its lease at once (the worker notices by itself) */
     bool unix_socket;       /* can listen on a Unix socket */
     bool learns_base_path;  /* route is a process setting */
-    int stop_signal;        /* what a graceful stop sends to the group: R runs its onStop and exit hooks at SIGINT only */
+    int stop_signal; /* what a graceful stop sends to the group: R runs its onStop and exit hooks at SIGINT only */
     void (*check)(struct kind_check *check);
     /* argv for one worker, NULL-terminated, in a; NULL for kinds without workers. */
     const char *const *(*command)(struct arena *a, const struct daemon_settings *daemon, const struct app_config *app,
