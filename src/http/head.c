@@ -219,8 +219,8 @@ static bool judge_bodiless(struct judge *j, const struct gathered *g) {
     if (h->status < 200 && announced)
         return refuse(j, 502, "body announced in a 1xx reply", g->coding != NULL ? g->coding : g->length);
     h->framing = HTTP_NO_BODY;
-    /* If the worker sends that body after all, it must not be taken for the next reply. */
-    if (h->status == 204 && announced)
+    /* httpuv sends the body after all, to HEAD, and apart from the head: it must not be taken for the next reply. */
+    if (announced)
         h->keep_alive = false;
     return true;
 }

@@ -37,7 +37,7 @@ struct http_head {
     size_t field_count;
     enum http_framing framing;
     uint64_t content_length; /* HTTP_LENGTH */
-    bool keep_alive;         /* the sender wants the connection kept */
+    bool keep_alive;         /* the sender wants the connection kept, and it can be */
     bool upgrade;            /* Connection names upgrade, and an Upgrade field stands (requests: 1.1, GET) */
     struct str upgrade_tokens; /* the Upgrade field's value */
     bool connection_names;     /* Connection names fields beyond the hop-by-hop ones: the writer looks them up */
