@@ -551,10 +551,11 @@ static void test_walk_limits(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST(test_files),           TEST(test_directories), TEST(test_hidden),          TEST(test_malformed_paths),
-        TEST(test_long_paths),      TEST(test_escapes),     TEST(test_symlinks_inside), TEST(test_root_is_a_symlink),
-        TEST(test_special_files),   TEST(test_no_root),     TEST(test_permissions),     TEST(test_out_of_descriptors),
-        TEST(test_both_ways_agree), TEST(test_walk_limits),
+        TEST(test_files),           TEST(test_directories),       TEST(test_hidden),
+        TEST(test_malformed_paths), TEST(test_long_paths),        TEST(test_escapes),
+        TEST(test_symlinks_inside), TEST(test_root_is_a_symlink), TEST(test_special_files),
+        TEST(test_no_root),         TEST(test_permissions),       TEST(test_out_of_descriptors),
+        TEST(test_both_ways_agree), TEST(test_without_openat2),   TEST(test_walk_limits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
