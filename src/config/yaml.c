@@ -15,7 +15,7 @@ struct anchor {
     struct yaml_node *node; /* NULL until its end is read */
 };
 
-struct build {
+struct builder {
     struct arena *arena;
     const struct yaml_source *source;
     struct problems *problems;
@@ -27,13 +27,13 @@ struct build {
 /* A collection's end comes in the place of an item. */
 enum built { BUILT_NODE, BUILT_END, BUILT_NOTHING /* the parse is over, a problem was added */ };
 
-static enum built build_node(struct build *b, unsigned depth, const struct key_path *path, struct yaml_node **node);
+static enum built build_node(struct builder *b, unsigned depth, const struct key_path *path, struct yaml_node **node);
 
 static struct yaml_place place_of(yaml_mark_t mark) {
     return (struct yaml_place){mark.line + 1, mark.column + 1};
 }
 
-static const char *where_of(const struct build *b, yaml_mark_t mark) {
+static const char *where_of(const struct builder *b, yaml_mark_t mark) {
     return yaml_where(b->arena, b->source, place_of(mark));
 }
 
@@ -42,7 +42,7 @@ static const char *where_of(const struct build *b, yaml_mark_t mark) {
 
 /* ---- events ---------------------------------------------------------------------------------------------------- */
 
-static void report_syntax(struct build *b) {
+static void report_syntax(struct builder *b) {
     const yaml_parser_t *p = &b->parser;
     struct yaml_fault fault = {.problem = p->problem, .context = p->context};
 
@@ -57,7 +57,7 @@ static void report_syntax(struct build *b) {
     problem_add(b->problems, PROBLEM_ERROR, yaml_where(b->arena, b->source, fault.place), "", "%s", message);
 }
 
-static bool next_event(struct build *b, yaml_event_t *event) {
+static bool next_event(struct builder *b, yaml_event_t *event) {
     if (yaml_parser_parse(&b->parser, event))
         return true;
     report_syntax(b);
@@ -66,7 +66,7 @@ static bool next_event(struct build *b, yaml_event_t *event) {
 
 /* ---- limits ---------------------------------------------------------------------------------------------------- */
 
-static bool count_node(struct build *b, const char *where, const struct key_path *path) {
+static bool count_node(struct builder *b, const char *where, const struct key_path *path) {
     if (++*b->nodes <= YAML_NODES_MAX)
         return true;
     PROBLEM(b, where, path, "too many values: %d are allowed in all, and each use of an alias counts again",
@@ -74,14 +74,14 @@ static bool count_node(struct build *b, const char *where, const struct key_path
     return false;
 }
 
-static bool check_depth(struct build *b, unsigned depth, const char *where, const struct key_path *path) {
+static bool check_depth(struct builder *b, unsigned depth, const char *where, const struct key_path *path) {
     if (depth <= YAML_DEPTH_MAX)
         return true;
     PROBLEM(b, where, path, "nested too deeply: %d levels of lists and maps are allowed", YAML_DEPTH_MAX);
     return false;
 }
 
-static struct yaml_node *node_new(struct build *b, enum yaml_type type, yaml_mark_t mark) {
+static struct yaml_node *node_new(struct builder *b, enum yaml_type type, yaml_mark_t mark) {
     struct yaml_node *node = ARENA_NEW(b->arena, struct yaml_node);
 
     node->type = type;
@@ -94,7 +94,7 @@ static struct yaml_node *node_new(struct build *b, enum yaml_type type, yaml_mar
 
 /* ---- anchors and aliases --------------------------------------------------------------------------------------- */
 
-static struct anchor *anchor_begin(struct build *b, const yaml_char_t *name) {
+static struct anchor *anchor_begin(struct builder *b, const yaml_char_t *name) {
     if (name == NULL)
         return NULL;
     struct anchor *anchor = ARENA_NEW(b->arena, struct anchor);
@@ -109,7 +109,7 @@ static void anchor_end(struct anchor *anchor, struct yaml_node *node) {
 }
 
 /* A copy for the place of an alias. NULL: a limit was passed. */
-static struct yaml_node *copy_node(struct build *b, const struct yaml_node *from, unsigned depth, const char *where,
+static struct yaml_node *copy_node(struct builder *b, const struct yaml_node *from, unsigned depth, const char *where,
                                    const struct key_path *path) {
     if (!count_node(b, where, path))
         return NULL;
@@ -138,7 +138,7 @@ static struct yaml_node *copy_node(struct build *b, const struct yaml_node *from
 }
 
 /* What is wrong leaves a null behind, so that the rest is read. */
-static enum built build_alias(struct build *b, const yaml_event_t *event, unsigned depth, const struct key_path *path,
+static enum built build_alias(struct builder *b, const yaml_event_t *event, unsigned depth, const struct key_path *path,
                               struct yaml_node **node) {
     const struct str written = str_of((const char *)event->data.alias.anchor);
     const struct anchor *anchor = name_table_get(&b->anchors, written);
@@ -189,7 +189,7 @@ static enum tag tag_of(const yaml_char_t *text) {
 }
 
 /* As it was written, as far as that can be told. */
-static const char *tag_in_words(struct build *b, const yaml_char_t *tag) {
+static const char *tag_in_words(struct builder *b, const yaml_char_t *tag) {
     struct str text = str_of((const char *)tag);
 
     if (str_starts(text, STR(TAG_PREFIX)))
@@ -197,7 +197,7 @@ static const char *tag_in_words(struct build *b, const yaml_char_t *tag) {
     return yaml_short(b->arena, text);
 }
 
-static void refuse_tag(struct build *b, const yaml_char_t *tag, const char *where, const struct key_path *path,
+static void refuse_tag(struct builder *b, const yaml_char_t *tag, const char *where, const struct key_path *path,
                        const char *on_what) {
     if (tag_of(tag) == TAG_WRONG)
         PROBLEM(b, where, path,
@@ -217,7 +217,7 @@ bool yaml_text_is_null(struct str text) {
 
 /* !!str makes plain text a string, !!int and the like take the quotes off; whether the text is a number is for who
  * knows the setting. */
-static void resolve_scalar(struct build *b, const yaml_event_t *event, struct yaml_node *node,
+static void resolve_scalar(struct builder *b, const yaml_event_t *event, struct yaml_node *node,
                            const struct key_path *path) {
     const yaml_char_t *tag = event->data.scalar.tag;
     bool null = yaml_text_is_null(node->text);
@@ -248,7 +248,7 @@ static void resolve_scalar(struct build *b, const yaml_event_t *event, struct ya
     }
 }
 
-static enum built build_scalar(struct build *b, const yaml_event_t *event, const struct key_path *path,
+static enum built build_scalar(struct builder *b, const yaml_event_t *event, const struct key_path *path,
                                struct yaml_node **out) {
     struct yaml_node *node = node_new(b, YAML_SCALAR, event->start_mark);
     struct str text = str_make((const char *)event->data.scalar.value, event->data.scalar.length);
@@ -267,7 +267,7 @@ static enum built build_scalar(struct build *b, const yaml_event_t *event, const
     return BUILT_NODE;
 }
 
-static void list_add(struct build *b, struct yaml_node *list, struct yaml_node *item, size_t *room) {
+static void list_add(struct builder *b, struct yaml_node *list, struct yaml_node *item, size_t *room) {
     if (list->n == *room) {
         *room = *room == 0 ? 8 : *room * 2;
         struct yaml_node **items = ARENA_ARRAY(b->arena, struct yaml_node *, *room);
@@ -278,7 +278,7 @@ static void list_add(struct build *b, struct yaml_node *list, struct yaml_node *
     list->items[list->n++] = item;
 }
 
-static enum built build_list(struct build *b, const yaml_event_t *event, unsigned depth, const struct key_path *path,
+static enum built build_list(struct builder *b, const yaml_event_t *event, unsigned depth, const struct key_path *path,
                              struct yaml_node **out) {
     struct yaml_node *list = node_new(b, YAML_LIST, event->start_mark), *item;
     struct anchor *anchor = anchor_begin(b, event->data.sequence_start.anchor);
@@ -301,7 +301,7 @@ static enum built build_list(struct build *b, const yaml_event_t *event, unsigne
 }
 
 /* Makes a key of what stands before the colon. NULL: it cannot be one (a problem was added). */
-static struct yaml_node *make_key(struct build *b, struct yaml_node *node, const struct key_path *path) {
+static struct yaml_node *make_key(struct builder *b, struct yaml_node *node, const struct key_path *path) {
     if (node->type == YAML_LIST || node->type == YAML_MAP) {
         PROBLEM(b, node->where, path, "a %s cannot be a key; a key is a single word%s",
                 node->type == YAML_LIST ? "list" : "map",
@@ -316,7 +316,7 @@ static struct yaml_node *make_key(struct build *b, struct yaml_node *node, const
     return node;
 }
 
-static void add_pair(struct build *b, struct yaml_map_build *m, struct yaml_node *key, struct yaml_node *value,
+static void add_pair(struct builder *b, struct yaml_map_build *m, struct yaml_node *key, struct yaml_node *value,
                      const struct key_path *path) {
     const struct yaml_node *first = yaml_map_add(b->arena, m, key, value);
     struct key_path here = {path, key->text};
@@ -335,7 +335,8 @@ static bool is_merge_key(const struct yaml_node *key) {
 }
 
 /* The pairs between the map's start and end. */
-static enum built build_pairs(struct build *b, unsigned depth, const struct key_path *path, struct yaml_map_build *m) {
+static enum built build_pairs(struct builder *b, unsigned depth, const struct key_path *path,
+                              struct yaml_map_build *m) {
     struct yaml_node *key, *value, *merge = NULL;
     const char *merge_where = NULL;
     enum built built;
@@ -366,7 +367,7 @@ static enum built build_pairs(struct build *b, unsigned depth, const struct key_
     return built;
 }
 
-static enum built build_map(struct build *b, const yaml_event_t *event, unsigned depth, const struct key_path *path,
+static enum built build_map(struct builder *b, const yaml_event_t *event, unsigned depth, const struct key_path *path,
                             struct yaml_node **out) {
     struct yaml_node *map = node_new(b, YAML_MAP, event->start_mark);
     struct anchor *anchor = anchor_begin(b, event->data.mapping_start.anchor);
@@ -389,7 +390,7 @@ static enum built build_map(struct build *b, const yaml_event_t *event, unsigned
 }
 
 /* depth: that of the node, the top has 1. */
-static enum built build_node(struct build *b, unsigned depth, const struct key_path *path, struct yaml_node **node) {
+static enum built build_node(struct builder *b, unsigned depth, const struct key_path *path, struct yaml_node **node) {
     yaml_event_t event;
     enum built built;
 
@@ -422,7 +423,7 @@ static enum built build_node(struct build *b, unsigned depth, const struct key_p
 /* ---- documents ------------------------------------------------------------------------------------------------- */
 
 /* The next event of the stream: true for a document, whose start is judged here. */
-static bool document_begins(struct build *b, bool *ok, yaml_mark_t *mark) {
+static bool document_begins(struct builder *b, bool *ok, yaml_mark_t *mark) {
     yaml_event_t event;
 
     for (;;) {
@@ -442,7 +443,7 @@ static bool document_begins(struct build *b, bool *ok, yaml_mark_t *mark) {
     return begins;
 }
 
-static struct yaml_node *build_stream(struct build *b, bool *ok) {
+static struct yaml_node *build_stream(struct builder *b, bool *ok) {
     const struct key_path top = {NULL, STR("")};
     struct yaml_node *node = NULL;
     yaml_mark_t mark;
@@ -461,7 +462,7 @@ static struct yaml_node *build_stream(struct build *b, bool *ok) {
 
 struct yaml_node *yaml_build(struct arena *a, const struct yaml_source *source, size_t *nodes,
                              struct problems *problems, bool *ok) {
-    struct build b = {.arena = a, .source = source, .problems = problems, .nodes = nodes};
+    struct builder b = {.arena = a, .source = source, .problems = problems, .nodes = nodes};
 
     XXXAN(yaml_parser_initialize(&b.parser));
     /* Said beforehand, so that libyaml does not guess UTF-16 from the first bytes. */
