@@ -1,16 +1,12 @@
 /*
  * One app: what type it is, whether its keys fit together, what its kind says.
  */
-#include <errno.h>
-#include <sys/stat.h>
-
 #include "config/load.h"
 #include "config/nearest.h"
 
 #define BIT(type)   (1U << (type))
 #define HAS_WORKERS (BIT(APP_SHINY) | BIT(APP_PLUMBER) | BIT(APP_QUARTO_SHINY) | BIT(APP_FAST_API) | BIT(APP_COMMAND))
 #define IS_PROXIED  (HAS_WORKERS | BIT(APP_UPSTREAM))
-#define NEEDS_DIR   (BIT(APP_SHINY) | BIT(APP_PLUMBER) | BIT(APP_QUARTO_SHINY) | BIT(APP_FAST_API) | BIT(APP_STATIC))
 
 /* Keys that mean something to some types only. command and upstream are no such keys: they contradict another type. */
 static const struct {
@@ -108,30 +104,6 @@ static enum app_type resolve_type(struct app_check *c) {
     return type;
 }
 
-static bool check_dir(struct app_check *c, enum app_type type) {
-    const char *dir = c->kind.app->dir;
-    struct stat st;
-
-    if (dir == NULL) {
-        if (type != APP_AUTO && (NEEDS_DIR & BIT(type)) == 0)
-            return true;
-        say(c, PROBLEM_ERROR, "dir", "must name the app's directory%s",
-            type == APP_AUTO ? "; or set command or upstream" : "");
-        return false;
-    }
-    if (c->kind.skip_paths || type == APP_UPSTREAM)
-        return true;
-    if (stat(dir, &st) != 0)
-        say(c, PROBLEM_ERROR, "dir",
-            errno == ENOENT ? "the directory %s does not exist" : "the directory %s cannot be read: %s", dir,
-            strerror(errno));
-    else if (!S_ISDIR(st.st_mode))
-        say(c, PROBLEM_ERROR, "dir", "%s is not a directory", dir);
-    else
-        return true;
-    return false;
-}
-
 /* "{scoket}" goes to the program as it is, which is rarely meant. */
 static void check_placeholder(struct app_check *c, struct str word) {
     size_t open = str_chr(word, '{');
@@ -151,17 +123,8 @@ static void check_placeholder(struct app_check *c, struct str word) {
 }
 
 static void check_command(struct app_check *c) {
-    const struct strings *words = &c->kind.app->command;
-    bool socket = false, port = false;
-
-    for (size_t i = 0; i < words->n; i++) {
-        socket = socket || strstr(words->v[i], "{socket}") != NULL;
-        port = port || strstr(words->v[i], "{port}") != NULL;
-        check_placeholder(c, str_of(words->v[i]));
-    }
-    if (socket && port)
-        say(c, PROBLEM_ERROR, "command", "holds {socket} and {port}; a worker listens on one of them");
-    /* Neither: the program reads PORT, which is told in its environment. */
+    for (size_t i = 0; i < c->kind.app->command.n; i++)
+        check_placeholder(c, str_of(c->kind.app->command.v[i]));
 }
 
 /* A key of this very app that its type has no use for; `defaults:` are for all and may well. */
@@ -207,10 +170,11 @@ static enum app_type find_type(struct app_check *c) {
 
     size_t errors = problems->errors;
     enum app_type type = resolve_type(c);
-    if (problems->errors > errors || !check_dir(c, type))
+    if (problems->errors > errors)
         return APP_AUTO;
+    /* Whether dir is there is the kinds' business, as is what must be in it. */
     if (type == APP_AUTO)
-        type = c->kind.skip_paths ? APP_AUTO : c->build->kinds->detect(&c->kind);
+        type = c->build->kinds->detect(&c->kind);
     return type;
 }
 

@@ -96,10 +96,13 @@ static json_t *scope_properties(bool app) {
             continue;
         json_t *properties = properties_of(out, s->key, &name);
         json_object_set_new(properties, name, value_schema(s));
-        if (s->secret)
-            json_object_set_new(properties, json_string_value(json_sprintf("%s_file", name)),
+        if (s->secret) {
+            json_t *file = json_sprintf("%s_file", name);
+            json_object_set_new(properties, json_string_value(file),
                                 json_pack("{s:[s,s], s:s}", "type", "string", "null", "description",
                                           "A file that holds this value; a newline at its end is cut off."));
+            json_decref(file);
+        }
     }
     return out;
 }

@@ -39,7 +39,7 @@ static void table(bool app, struct arena *a, struct buf *out) {
             row(&setting_table[i], app, a, out);
 }
 
-static void aliases(struct arena *a, struct buf *out) {
+static void aliases(struct buf *out) {
     buf_append(out, STR("| variable | flag | is |\n|---|---|---|\n"));
     for (size_t i = 0; i < setting_alias_count; i++) {
         const struct setting_alias *alias = &setting_aliases[i];
@@ -52,8 +52,7 @@ static void aliases(struct arena *a, struct buf *out) {
         if (strcmp(alias->key, ALIAS_IGNORED) == 0)
             buf_append(out, STR(" | nothing: WebSocket messages are streamed |\n"));
         else
-            buf_printf(out, " | %s`%s` |\n", alias->start ? "in `faucet start`: " : "",
-                       setting_flag(a, alias->key) + 2);
+            buf_printf(out, " | %s`%s` |\n", alias->start ? "in `faucet start`: " : "", alias->key);
     }
 }
 
@@ -83,6 +82,6 @@ void config_settings_table(struct buf *out) {
                         "(`FAUCET_WORKERS`).\n\n"));
     table(true, a, out);
     buf_append(out, STR("\n## Names of the original faucet\n\n"));
-    aliases(a, out);
+    aliases(out);
     arena_free(a);
 }
