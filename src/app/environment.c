@@ -134,7 +134,7 @@ static bool read_all(int fd, struct buf *out) {
 }
 
 void environment_read_file(struct arena *a, const char *path, struct string_map *into, struct problems *problems) {
-    struct stat st;
+    struct stat st = {0};
     if (stat(path, &st) != 0 && (errno == ENOENT || errno == ENOTDIR))
         return;
     if (S_ISCHR(st.st_mode)) /* R_ENVIRON_USER=/dev/null */

@@ -373,9 +373,9 @@ static void test_five_hundred_at_once_no_descriptor_left(void **state) {
     free(runs);
     assert_int_equal(entries_of("/proc/self/fd"), own);
     mono_t end = mono_add(mono_now(), PATIENCE); /* it may have /proc open just now */
-    while (entries_of(keepers) != theirs && mono_since(mono_now(), end) > 0)
+    while (entries_of(keepers) > theirs && mono_since(mono_now(), end) > 0)
         (void)poll(NULL, 0, 2);
-    assert_int_equal(entries_of(keepers), theirs);
+    assert_true(entries_of(keepers) <= theirs);
 }
 
 /* Writes the pids of: itself, a child in its group, a setsid'ed one, a double-forked setsid'ed one whose parents are
