@@ -161,53 +161,6 @@ static enum built build_alias(struct builder *b, const yaml_event_t *event, unsi
     return BUILT_NODE;
 }
 
-/* ---- tags ------------------------------------------------------------------------------------------------------ */
-
-#define TAG_PREFIX "tag:yaml.org,2002:"
-enum tag { TAG_NONE, TAG_STR, TAG_PLAIN, TAG_NULL, TAG_SEQ, TAG_MAP, TAG_WRONG };
-
-static enum tag tag_of(const yaml_char_t *text) {
-    static const struct {
-        const char *name;
-        enum tag tag;
-    } tags[] = {
-        {"!", TAG_STR},
-        {TAG_PREFIX "str", TAG_STR},
-        {TAG_PREFIX "int", TAG_PLAIN},
-        {TAG_PREFIX "float", TAG_PLAIN},
-        {TAG_PREFIX "bool", TAG_PLAIN},
-        {TAG_PREFIX "null", TAG_NULL},
-        {TAG_PREFIX "seq", TAG_SEQ},
-        {TAG_PREFIX "map", TAG_MAP},
-    };
-    if (text == NULL)
-        return TAG_NONE;
-    for (size_t i = 0; i < ARRAY_LENGTH(tags); i++)
-        if (strcmp((const char *)text, tags[i].name) == 0)
-            return tags[i].tag;
-    return TAG_WRONG;
-}
-
-/* As it was written, as far as that can be told. */
-static const char *tag_in_words(struct builder *b, const yaml_char_t *tag) {
-    struct str text = str_of((const char *)tag);
-
-    if (str_starts(text, STR(TAG_PREFIX)))
-        return arena_printf(b->arena, "!!%s", yaml_short(b->arena, str_from(text, strlen(TAG_PREFIX)))).p;
-    return yaml_short(b->arena, text);
-}
-
-static void refuse_tag(struct builder *b, const yaml_char_t *tag, const char *where, const struct key_path *path,
-                       const char *on_what) {
-    if (tag_of(tag) == TAG_WRONG)
-        PROBLEM(b, where, path,
-                "the tag %s is not known; allowed are !!str, !!int, !!float, !!bool, !!null, !!seq and !!map, and none "
-                "is needed; a value that begins with ! needs quotes",
-                tag_in_words(b, tag));
-    else
-        PROBLEM(b, where, path, "the tag %s does not fit %s", tag_in_words(b, tag), on_what);
-}
-
 /* ---- nodes ----------------------------------------------------------------------------------------------------- */
 
 bool yaml_text_is_null(struct str text) {
@@ -215,15 +168,19 @@ bool yaml_text_is_null(struct str text) {
            str_eq(text, STR("NULL"));
 }
 
+static void refuse_tag(struct builder *b, const yaml_char_t *tag, const char *where, const struct key_path *path,
+                       const char *on_what) {
+    PROBLEM(b, where, path, "%s", yaml_tag_refusal(b->arena, (const char *)tag, on_what));
+}
+
 /* !!str makes plain text a string, !!int and the like take the quotes off; whether the text is a number is for who
  * knows the setting. */
 static void resolve_scalar(struct builder *b, const yaml_event_t *event, struct yaml_node *node,
                            const struct key_path *path) {
-    const yaml_char_t *tag = event->data.scalar.tag;
     bool null = yaml_text_is_null(node->text);
 
     node->plain = event->data.scalar.style == YAML_PLAIN_SCALAR_STYLE;
-    switch (tag_of(tag)) {
+    switch (yaml_tag_of((const char *)event->data.scalar.tag)) {
     case TAG_NONE:
         if (node->plain && null)
             node->type = YAML_NULL;
@@ -238,12 +195,12 @@ static void resolve_scalar(struct builder *b, const yaml_event_t *event, struct 
         if (null)
             node->type = YAML_NULL;
         else
-            refuse_tag(b, tag, node->where, path, "a value that is not null");
+            refuse_tag(b, event->data.scalar.tag, node->where, path, "a value that is not null");
         break;
     case TAG_SEQ:
     case TAG_MAP:
     case TAG_WRONG:
-        refuse_tag(b, tag, node->where, path, "a single value");
+        refuse_tag(b, event->data.scalar.tag, node->where, path, "a single value");
         break;
     }
 }
@@ -289,7 +246,7 @@ static enum built build_list(struct builder *b, const yaml_event_t *event, unsig
     list->flow = event->data.sequence_start.style == YAML_FLOW_SEQUENCE_STYLE;
     if (!count_node(b, list->where, path) || !check_depth(b, depth, list->where, path))
         return BUILT_NOTHING;
-    if (tag != NULL && tag_of(tag) != TAG_SEQ)
+    if (tag != NULL && yaml_tag_of((const char *)tag) != TAG_SEQ)
         refuse_tag(b, tag, list->where, path, "a list");
     while ((built = build_node(b, depth + 1, path, &item)) == BUILT_NODE)
         list_add(b, list, item, &room);
@@ -377,7 +334,7 @@ static enum built build_map(struct builder *b, const yaml_event_t *event, unsign
     map->flow = event->data.mapping_start.style == YAML_FLOW_MAPPING_STYLE;
     if (!count_node(b, map->where, path) || !check_depth(b, depth, map->where, path))
         return BUILT_NOTHING;
-    if (tag != NULL && tag_of(tag) != TAG_MAP)
+    if (tag != NULL && yaml_tag_of((const char *)tag) != TAG_MAP)
         refuse_tag(b, tag, map->where, path, "a map");
     if (build_pairs(b, depth + 1, path, &m) == BUILT_NOTHING) {
         yaml_map_drop(&m);

@@ -2,7 +2,8 @@
  * What the files of the YAML reader share among themselves; everybody else
  * includes config/yaml.h. A source is one text: yaml_source.c judges its bytes,
  * yaml.c builds the tree from libyaml's events, yaml_merge.c collects the pairs
- * of a map, yaml_syntax.c puts libyaml's complaints into a person's words.
+ * of a map, yaml_tag.c judges tags, yaml_syntax.c puts libyaml's complaints
+ * into a person's words.
  */
 #ifndef FAUCET_CONFIG_YAML_PARTS_H
 #define FAUCET_CONFIG_YAML_PARTS_H
@@ -43,6 +44,13 @@ struct key_path {
 #define YAML_NAME_SHOWN 64
 const char *yaml_short(struct arena *a, struct str text);
 const char *key_path_text(struct arena *a, const struct key_path *path);
+
+/* What a tag makes of its value. PLAIN: !!int, !!float, !!bool, as if it had no quotes. */
+enum yaml_tag { TAG_NONE, TAG_STR, TAG_PLAIN, TAG_NULL, TAG_SEQ, TAG_MAP, TAG_WRONG };
+/* text: as libyaml resolved it, NULL: none. */
+enum yaml_tag yaml_tag_of(const char *text);
+/* The sentence that refuses it: it is not known, or does not fit `on_what` ("a list"). */
+const char *yaml_tag_refusal(struct arena *a, const char *tag, const char *on_what);
 
 /* What libyaml said, marks turned into places. */
 struct yaml_fault {

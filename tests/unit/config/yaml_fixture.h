@@ -52,7 +52,8 @@ static int remove_entry(const char *path, const struct stat *st, int type, struc
 __attribute__((unused)) static int fixture_teardown(void **state) {
     struct fixture *f = *state;
 
-    (void)chdir("/");
+    if (chdir("/") != 0)
+        return -1;
     (void)nftw(f->directory, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
     buf_free(&f->said);
     problems_free(&f->problems);
