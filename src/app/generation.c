@@ -110,7 +110,7 @@ void generation_stop(struct generation *g) {
 
 void generation_consider(struct generation *g) {
     CHECK_OBJ_NOTNULL(g, GENERATION_MAGIC);
-    if (!g->draining || g->freed.destroy != NULL || generation_worker_count(g) > 0)
+    if (!g->draining || g->freed.destroy != NULL || generation_worker_count(g) > 0 || g->workers[WORKER_GONE].length > 0)
         return;
     for (size_t s = 0; s < ENDPOINT_STATES; s++)
         if (!list_empty(&g->endpoints[s]))
@@ -145,7 +145,7 @@ void generation_destroy(void *generation) {
 size_t generation_worker_count(const struct generation *g) {
     size_t n = 0;
 
-    for (size_t s = 0; s < WORKER_STATES; s++)
+    for (size_t s = 0; s < WORKER_GONE; s++)
         n += g->workers[s].length;
     return n;
 }

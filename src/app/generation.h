@@ -44,7 +44,7 @@ void generation_mend(struct generation *g);
 /* Frees it whatever is left: for apps_free. */
 void generation_destroy(void *generation);
 
-/* Workers in any state. */
+/* Workers in any state but GONE. */
 size_t generation_worker_count(const struct generation *g);
 /* How many of `generation_wanted` parts (workers, upstream names) can serve. */
 size_t generation_ready(const struct generation *g);

@@ -56,20 +56,25 @@ static void event(struct worker *w, const char *name, const char *detail) {
         c->worker_event(c->owner, w->endpoint, name, detail);
 }
 
+static void destroy_later(void *worker) {
+    struct generation *g = ((struct worker *)worker)->generation;
+
+    worker_destroy(worker);
+    generation_consider(g);
+}
+
 static void worker_gone(struct worker *w) {
-    struct generation *g = w->generation;
+    struct apps *apps = w->generation->app->apps;
 
     ASSERT(w->process == NULL);
     worker_move(w, WORKER_GONE);
-    list_remove(&w->node);
-    loop_free_later(g->app->apps->loop, &w->freed, worker_destroy, w);
-    generation_consider(g);
-    apps_check_stopped(g->app->apps);
+    loop_free_later(apps->loop, &w->freed, destroy_later, w);
+    apps_check_stopped(apps);
 }
 
 /* ---- stopping ---------------------------------------------------------------------------------------------------- */
 
-/* Asks the process to end; its exit leads to `next`. */
+/* Asks the process to end, with the signal its kind likes best; its exit leads to `next`. */
 static void worker_terminate(struct worker *w, enum worker_state next) {
     struct app *a = w->generation->app;
 
@@ -77,7 +82,7 @@ static void worker_terminate(struct worker *w, enum worker_state next) {
     w->next = next;
     worker_move(w, WORKER_STOPPING);
     deadline_set(&w->deadline, a->snapshot->daemon.timeout_stop);
-    keeper_kill(a->apps->env.keeper, w->process, SIGTERM, true);
+    keeper_kill(a->apps->env.keeper, w->process, a->kind->stop_signal != 0 ? a->kind->stop_signal : SIGTERM, true);
 }
 
 void worker_stop(struct worker *w) {

@@ -31,7 +31,7 @@ enum worker_state {
     WORKER_STARTING, /* waits for its turn, was spawned, or is probed again */
     WORKER_READY,
     WORKER_DRAINING, /* pinned clients and running requests only */
-    WORKER_STOPPING, /* SIGTERM was sent, SIGKILL follows */
+    WORKER_STOPPING, /* the stop signal was sent, SIGKILL follows */
     WORKER_BACKOFF,  /* no process: waits before the next start */
     WORKER_GONE      /* no process, never again; freed in this turn */
 };
@@ -69,7 +69,7 @@ struct worker *worker_new(struct generation *g, unsigned id);
 const char *worker_state_name(enum worker_state s);
 /* No more new clients: stops now if nobody uses it, else when it is free, or after drain_timeout. */
 void worker_drain(struct worker *w);
-/* SIGTERM now, SIGKILL after timeouts.stop. */
+/* The kind's stop signal now, SIGKILL after timeouts.stop. */
 void worker_stop(struct worker *w);
 /* Its endpoint is free now: a draining worker stops. */
 void worker_unused(struct worker *w);
