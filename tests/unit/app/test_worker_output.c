@@ -76,8 +76,8 @@ static void long_lines_come_in_pieces(void **state) {
     line[OUTPUT_LINE_MAX] = '\xa9';
     line[LENGTH] = '\n';
     put(w.out, line, sizeof line);
-    PUT(w.out, "next\n");
-    logged(&w, "] next\n");
+    PUT(w.out, "then\n");
+    logged(&w, "] then\n");
     const char *log = read_log(&w);
     size_t pieces = 0, xs = 0;
     for (const char *p = log; (p = strstr(p, "Worker::sales::1] ")) != NULL; p++)
