@@ -48,10 +48,10 @@ struct log_writer {
     unsigned magic;
 #define LOG_WRITER_MAGIC 0x10641a1e
     pthread_t thread;
-    sem_t wake;
+    sem_t wake, ended;
     _Atomic int state; /* enum writer_state; whoever takes it out of NAPS or SLEEPS posts `wake` */
     atomic_bool stopping;
-    atomic_bool left; /* the first of the two sides has gone; the second frees */
+    atomic_bool left; /* one of the two sides has gone */
     _Atomic uint64_t head, tail;
     _Atomic uint64_t no_room, not_written; /* lines */
 
@@ -300,9 +300,12 @@ static bool rest(struct log_writer *w, int state, const struct timespec *until) 
     return error != 0 && atomic_load(&w->head) == atomic_load(&w->tail);
 }
 
+static struct timespec timespec_of(mono_t t) {
+    return (struct timespec){.tv_sec = t.us / DUR_S, .tv_nsec = t.us % DUR_S * 1000};
+}
+
 static bool nap(struct log_writer *w) {
-    mono_t end = mono_add(mono_now(), NAP);
-    struct timespec until = {.tv_sec = end.us / DUR_S, .tv_nsec = end.us % DUR_S * 1000};
+    struct timespec until = timespec_of(mono_add(mono_now(), NAP));
 
     return rest(w, WRITER_NAPS, &until);
 }
@@ -310,6 +313,7 @@ static bool nap(struct log_writer *w) {
 static void destroy(struct log_writer *w) {
     AZ(pthread_mutex_destroy(&w->mutex));
     AZ(sem_destroy(&w->wake));
+    AZ(sem_destroy(&w->ended));
     LIST_FOREACH (&w->requests, struct request, r, node) {
         request_free(r);
     }
@@ -333,8 +337,10 @@ static void *writer_main(void *argument) {
     }
     log_file_close(&w->file);
     buf_free(&w->notice);
-    if (atomic_exchange(&w->left, true))
+    if (atomic_exchange(&w->left, true)) /* nobody waits any longer */
         destroy(w);
+    else
+        AZ(sem_post(&w->ended));
     return NULL;
 }
 
@@ -351,6 +357,7 @@ struct log_writer *log_writer_start(enum log_format format) {
     w->magic = LOG_WRITER_MAGIC;
     w->format = format;
     AZ(sem_init(&w->wake, 0, 0));
+    AZ(sem_init(&w->ended, 0, 0));
     AZ(pthread_mutex_init(&w->mutex, NULL));
     list_init(&w->requests);
     log_file_init(&w->file, &w->stopping);
@@ -367,19 +374,21 @@ struct log_writer *log_writer_start(enum log_format format) {
 }
 
 bool log_writer_stop(struct log_writer *w, dur_t patience) {
-    mono_t end = mono_add(mono_now(), patience);
-    struct timespec until = {.tv_sec = end.us / DUR_S, .tv_nsec = end.us % DUR_S * 1000};
+    struct timespec until = timespec_of(mono_add(mono_now(), patience));
+    pthread_t thread;
+    int error;
 
     CHECK_OBJ_NOTNULL(w, LOG_WRITER_MAGIC);
+    thread = w->thread;
     atomic_store(&w->stopping, true);
     wake_now(w);
-    if (pthread_clockjoin_np(w->thread, NULL, CLOCK_MONOTONIC, &until) == 0) {
-        ASSERT(atomic_load(&w->left));
-        destroy(w);
-        return true;
+    while ((error = sem_clockwait(&w->ended, CLOCK_MONOTONIC, &until)) != 0 && errno == EINTR)
+        continue;
+    if (error != 0 && !atomic_exchange(&w->left, true)) {
+        AZ(pthread_detach(thread)); /* w is the thread's from here on */
+        return false;
     }
-    AZ(pthread_detach(w->thread));
-    if (atomic_exchange(&w->left, true)) /* it has ended just now */
-        destroy(w);
-    return false;
+    AZ(pthread_join(thread, NULL));
+    destroy(w);
+    return true;
 }
