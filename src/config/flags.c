@@ -85,8 +85,9 @@ static void help_row(const struct setting *s, struct arena *a, struct buf *out) 
     else
         buf_printf(out, "%*s", (int)(HELP_COLUMN - width), "");
     buf_append(out, str_of(s->help));
-    if (s->fallback != NULL && s->fallback[0] != '\0')
-        buf_printf(out, " [%s]", s->fallback);
+    if (s->fallback != NULL && s->fallback[0] != '\0' && strcmp(s->fallback, "[]") != 0 &&
+        strcmp(s->fallback, "{}") != 0)
+        buf_printf(out, " (default %s)", s->fallback);
     buf_append_char(out, '\n');
 }
 

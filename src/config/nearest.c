@@ -1,6 +1,6 @@
 /*
- * Near is: a third of the letters wrong at most, at least one may be, and '-'
- * and '_' and the case of a letter make no difference worth a letter.
+ * Near is: two letters wrong in a short word (two that were swapped are two),
+ * a third of a long one. '-', '_' and '.' are the same, and so is the case.
  */
 #include "config/nearest.h"
 
@@ -15,9 +15,9 @@ static struct str folded(struct str s, char out[WORD_MAX]) {
 }
 
 void nearest_init(struct nearest *n, struct str word) {
-    *n = (struct nearest){.word = word, .best = NULL, .distance = word.n / 3 < 1 ? 2 : word.n / 3 + 1};
-    if (n->distance > 5)
-        n->distance = 5;
+    size_t wrong = word.n < 4 ? 1 : word.n <= 8 ? 2 : word.n / 3;
+
+    *n = (struct nearest){.word = word, .best = NULL, .distance = (wrong > 4 ? 4 : wrong) + 1};
 }
 
 void nearest_offer(struct nearest *n, const char *name) {

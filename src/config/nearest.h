@@ -11,7 +11,7 @@ struct nearest {
 };
 
 void nearest_init(struct nearest *n, struct str word);
-/* Keeps `name` if it is near (about a third of the word wrong at most) and nearer than the ones before. */
+/* Keeps `name` if it is near (two letters wrong, in a long word a third) and nearer than the ones before. */
 void nearest_offer(struct nearest *n, const char *name);
 
 #endif
