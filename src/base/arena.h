@@ -30,7 +30,7 @@ struct str arena_str(struct arena *a, struct str s);
 char *arena_strdup(struct arena *a, const char *z);
 struct str arena_printf(struct arena *a, const char *format, ...) PRINTF_LIKE(2, 3);
 struct str arena_vprintf(struct arena *a, const char *format, va_list args);
-#define ARENA_NEW(a, type) ((type *)arena_alloc((a), sizeof(type)))
+#define ARENA_NEW(a, type)          ((type *)arena_alloc((a), sizeof(type)))
 #define ARENA_ARRAY(a, type, count) ((type *)arena_alloc((a), sizeof(type) * (count)))
 
 #endif

@@ -18,10 +18,10 @@ typedef struct wall {
     int64_t us;
 } wall_t;
 
-#define DUR_MS ((dur_t)1000)
-#define DUR_S ((dur_t)1000000)
-#define DUR_MIN (60 * DUR_S)
-#define DUR_H (60 * DUR_MIN)
+#define DUR_MS    ((dur_t)1000)
+#define DUR_S     ((dur_t)1000000)
+#define DUR_MIN   (60 * DUR_S)
+#define DUR_H     (60 * DUR_MIN)
 #define MONO_NONE ((mono_t){0})
 
 mono_t mono_now(void);

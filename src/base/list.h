@@ -30,6 +30,7 @@ static inline void list_init(struct list *l) {
 }
 static inline void list_insert_before(struct list *l, struct list_node *at, struct list_node *n) {
     ASSERT(n->on == NULL);
+    ASSERT(at->prev != NULL); /* the list was initialised */
     n->next = at;
     n->prev = at->prev;
     at->prev->next = n;
@@ -71,10 +72,9 @@ static inline bool list_empty(const struct list *l) {
 }
 
 /* LIST_FOREACH(&list, struct worker, w, node) { … }: the body may remove w itself, nothing else. */
-#define LIST_FOREACH(l, type, var, member)                                                                      \
-    for (type *var = CONTAINER_OF((l)->head.next, type, member),                                                \
-              *var##_next = CONTAINER_OF(var->member.next, type, member);                                       \
-         &var->member != &(l)->head;                                                                            \
-         var = var##_next, var##_next = CONTAINER_OF(var->member.next, type, member))
+#define LIST_FOREACH(l, type, var, member)                                                                             \
+    for (type *var = CONTAINER_OF((l)->head.next, type, member),                                                       \
+              *var##_next = CONTAINER_OF(var->member.next, type, member);                                              \
+         &var->member != &(l)->head; var = var##_next, var##_next = CONTAINER_OF(var->member.next, type, member))
 
 #endif

@@ -9,7 +9,8 @@
 
 #define SIZE_UNLIMITED ((int64_t)-1)
 
-/* "500ms" "30s" "5m" "1h" "1d" "1.5s" "250us", a bare "0"; never negative. False: not a duration, or beyond 100 years. */
+/* "500ms" "30s" "5m" "1h" "1d" "1.5s" "250us", a bare "0"; never negative. False: not a duration, or beyond 100 years.
+ */
 bool unit_parse_duration(struct str s, dur_t *value);
 /* "0" "512" (bytes) "64KiB" "10MiB" "1GiB" "1TiB", also "64KB" (1000), "64k"/"64M" is refused (ambiguous).
  * "unlimited" is left to the caller. */
