@@ -387,9 +387,11 @@ static enum http_event read_chunked(struct http_reader *r, struct str *in, struc
         struct str piece = str_make(in->p, n);
         if (event == CHUNK_BAD)
             return fail(r, 400, r->chunk.why, 0);
-        if (n > 0 && !chunk_agrees(r, piece, event))
-            return refused_by_parser(r, 0);
-        *in = str_from(*in, n);
+        if (n > 0) {
+            if (!chunk_agrees(r, piece, event))
+                return refused_by_parser(r, 0);
+            *in = str_from(*in, n);
+        }
         if (event == CHUNK_MORE)
             return HTTP_MORE;
         if (event == CHUNK_DATA) {

@@ -122,6 +122,8 @@ void http_write_request(struct buf *out, const struct http_request_out *r) {
     size_t bound = fields_bound(r->head) + r->head->method.n + r->path.n + r->query.n + r->host.n + OWN_NAMES_MAX;
     for (size_t i = 0; i < ARRAY_LENGTH(own); i++)
         bound += own[i].value.n;
+    if (r->drop_cookie.n > 0) /* "a;b" becomes "a; b" */
+        bound += fields_bound(r->head);
     char *start = buf_reserve(out, bound);
     char *p = put(start, r->head->method);
     *p++ = ' ';

@@ -148,6 +148,26 @@ static void progress_counts_head_bytes(void **state) {
     arena_free(a);
 }
 
+static void no_bytes_are_no_harm(void **state) {
+    (void)state;
+    struct arena *a = arena_new(1024);
+    struct http_limits limits = {4096, 0};
+    struct http_reader *r = http_request_reader(a, &limits);
+    struct str body, none = STR_NONE, in = STR(CHUNKED("1\r\na\r\n"));
+    assert_int_equal(http_reader_next(r, &none, &body), HTTP_MORE);
+    assert_int_equal(http_reader_next(r, &in, &body), HTTP_HEAD);
+    assert_int_equal(http_reader_next(r, &none, &body), HTTP_MORE);
+    assert_int_equal(http_reader_next(r, &in, &body), HTTP_BODY);
+    assert_int_equal(http_reader_next(r, &none, &body), HTTP_MORE);
+    assert_int_equal(http_reader_next(r, &in, &body), HTTP_MORE);
+    in = STR("0\r\n");
+    assert_int_equal(http_reader_next(r, &in, &body), HTTP_MORE);
+    assert_int_equal(http_reader_next(r, &none, &body), HTTP_MORE);
+    in = STR("\r\n");
+    assert_int_equal(http_reader_next(r, &in, &body), HTTP_DONE);
+    arena_free(a);
+}
+
 static void error_says_where(void **state) {
     (void)state;
     struct arena *a = arena_new(1024);
@@ -180,6 +200,7 @@ int main(void) {
         cmocka_unit_test(few_empty_lines_before),
         cmocka_unit_test(eof),
         cmocka_unit_test(progress_counts_head_bytes),
+        cmocka_unit_test(no_bytes_are_no_harm),
         cmocka_unit_test(error_says_where),
     };
     http_reader_setup();

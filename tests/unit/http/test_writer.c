@@ -120,6 +120,22 @@ static void one_cookie_is_kept_back(void **state) {
     }
 }
 
+/* Separators grow by a space each: the room reserved must count that. */
+static void many_cookies_without_spaces(void **state) {
+    (void)state;
+    char text[40001];
+    for (size_t i = 0; i < sizeof text; i++)
+        text[i] = i % 2 == 0 ? 'a' : ';';
+    struct http_field f = {STR("Cookie"), {text, sizeof text}};
+    struct http_head h = {.request = true, .method = STR("GET"), .fields = &f, .field_count = 1};
+    struct buf b = {0};
+    http_write_request(
+        &b, &(struct http_request_out){
+                .head = &h, .path = STR("/"), .host = STR("x"), .keep_alive = true, .drop_cookie = STR("LB")});
+    assert_int_equal(buf_length(&b), sizeof "GET / HTTP/1.1\r\nHost: x\r\nCookie: \r\n\r\n" - 1 + sizeof text + 20000);
+    buf_free(&b);
+}
+
 #define DATE "Date: Thu, 01 Jan 2026 00:00:00 GMT\r\n"
 
 static void reply_is_canonical(void **state) {
@@ -245,6 +261,7 @@ int main(void) {
         cmocka_unit_test(request_upgrade),
         cmocka_unit_test(connection_drops_what_it_names_but_no_essentials),
         cmocka_unit_test(one_cookie_is_kept_back),
+        cmocka_unit_test(many_cookies_without_spaces),
         cmocka_unit_test(reply_is_canonical),
         cmocka_unit_test(reply_without_body_keeps_its_length),
         cmocka_unit_test(informational_and_upgrade),
