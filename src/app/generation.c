@@ -110,7 +110,8 @@ void generation_stop(struct generation *g) {
 
 void generation_consider(struct generation *g) {
     CHECK_OBJ_NOTNULL(g, GENERATION_MAGIC);
-    if (!g->draining || g->freed.destroy != NULL || generation_worker_count(g) > 0 || g->workers[WORKER_GONE].length > 0)
+    if (!g->draining || g->freed.destroy != NULL || generation_worker_count(g) > 0 ||
+        g->workers[WORKER_GONE].length > 0)
         return;
     for (size_t s = 0; s < ENDPOINT_STATES; s++)
         if (!list_empty(&g->endpoints[s]))

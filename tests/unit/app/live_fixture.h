@@ -194,7 +194,8 @@ static inline struct client_key client_number(unsigned n) {
 }
 static inline enum lease_refusal ask(struct live *l, struct asker *a, struct client_key client) {
     const struct endpoint *avoid = a->lease.avoid;
-    *a = (struct asker){.lease = {.client = client, .avoid = avoid, .granted = asker_granted, .refused = asker_refused}};
+    *a =
+        (struct asker){.lease = {.client = client, .avoid = avoid, .granted = asker_granted, .refused = asker_refused}};
     return lease_request(&a->lease, l->app, &l->config);
 }
 static inline enum lease_refusal ask_as_nobody(struct live *l, struct asker *a) {

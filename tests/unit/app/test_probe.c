@@ -152,8 +152,12 @@ static void cancelled(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(any_status_is_an_answer), cmocka_unit_test(not_http), cmocka_unit_test(silence),
-        cmocka_unit_test(hung_up),                 cmocka_unit_test(nobody_there), cmocka_unit_test(cancelled),
+        cmocka_unit_test(any_status_is_an_answer),
+        cmocka_unit_test(not_http),
+        cmocka_unit_test(silence),
+        cmocka_unit_test(hung_up),
+        cmocka_unit_test(nobody_there),
+        cmocka_unit_test(cancelled),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -96,8 +96,8 @@ static void assert_logged(struct world *w, const char *what) {
 }
 
 static void becomes_ready_and_stops(void **state) {
-    static const char *command[] = {PYTHON, "-c", SERVER "print('hello'); sys.stdout.flush(); serve(listen())", "{socket}",
-                                    NULL};
+    static const char *command[] = {PYTHON, "-c", SERVER "print('hello'); sys.stdout.flush(); serve(listen())",
+                                    "{socket}", NULL};
     struct world w;
     struct live *l = &w.live;
     struct asker a = {0};
@@ -175,7 +175,8 @@ static void what_cannot_be_started_backs_off(void **state) {
 static void too_slow_a_start_is_ended(void **state) {
     /* takes the connection, says nothing, ignores SIGTERM */
     static const char *command[] = {
-        PYTHON, "-c", SERVER "signal.signal(signal.SIGTERM, signal.SIG_IGN); s = listen(); time.sleep(60)", "{socket}", NULL};
+        PYTHON, "-c", SERVER "signal.signal(signal.SIGTERM, signal.SIG_IGN); s = listen(); time.sleep(60)", "{socket}",
+        NULL};
     struct world w;
     struct live *l = &w.live;
     (void)state;
@@ -328,7 +329,7 @@ static void starts_are_paced(void **state) {
     while (l->generation->workers[WORKER_STARTING].length > 0 || mono_since(began, mono_now()) < 300 * DUR_MS) {
         size_t running = 0;
         for (size_t s = 0; s < WORKER_STATES; s++)
-            LIST_FOREACH(&l->generation->workers[s], struct worker, worker, node) {
+            LIST_FOREACH (&l->generation->workers[s], struct worker, worker, node) {
                 running += worker->process != NULL;
             }
         most = running > most ? running : most;
@@ -354,8 +355,8 @@ static void a_flood_of_output_costs_no_memory(void **state) {
     /* short lines, and one line of many MB */
     static const char *command[] = {
         "/bin/sh", "-c",
-        "yes | head -c 20000000; yes | tr -d '\\n' | head -c 20000000 >&2; touch \"$0.done\"; exec sleep 60", "{socket}",
-        NULL};
+        "yes | head -c 20000000; yes | tr -d '\\n' | head -c 20000000 >&2; touch \"$0.done\"; exec sleep 60",
+        "{socket}", NULL};
     struct world w;
     struct live *l = &w.live;
     (void)state;

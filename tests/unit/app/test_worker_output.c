@@ -199,12 +199,9 @@ static void one_bounded_read_a_turn(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(lines_with_their_levels),
-        cmocka_unit_test(long_lines_come_in_pieces),
-        cmocka_unit_test(harmful_bytes_are_made_harmless),
-        cmocka_unit_test(the_last_lines_are_remembered),
-        cmocka_unit_test(events_have_their_own_level),
-        cmocka_unit_test(closed_pipes_are_fine),
+        cmocka_unit_test(lines_with_their_levels),         cmocka_unit_test(long_lines_come_in_pieces),
+        cmocka_unit_test(harmful_bytes_are_made_harmless), cmocka_unit_test(the_last_lines_are_remembered),
+        cmocka_unit_test(events_have_their_own_level),     cmocka_unit_test(closed_pipes_are_fine),
         cmocka_unit_test(one_bounded_read_a_turn),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
