@@ -30,6 +30,11 @@ struct app_callbacks {
     void (*state_changed)(void *owner, struct app *a, enum app_state state, const char *reason);
     /* A worker event (started, ready, exited, killed, backoff), for telemetry. */
     void (*worker_event)(void *owner, const struct endpoint *e, const char *event, const char *detail);
+    /* drain_timeout passed and tunnels still use the endpoint: end them with Close 1012 (they have 1 s, then the worker is
+     * stopped). */
+    void (*endpoint_drained)(struct endpoint *e);
+    /* A removed app has nothing left; the pointer is dead after this call. */
+    void (*app_gone)(void *owner, struct app *a);
     /* The last app stopped after apps_stop. */
     void (*stopped)(void *owner);
     void *owner;
@@ -47,6 +52,7 @@ struct apps_env {
     struct app_callbacks callbacks;
 };
 
+struct client_key; /* app/lease.h */
 struct apps;
 /* NULL with *error (allocated, caller frees). */
 struct apps *apps_new(const struct apps_env *env, char **error);
@@ -74,6 +80,39 @@ unsigned app_retry_after(const struct app *a);
  * SIGKILL after timeouts.stop; the others when they are free or the deadline passes. now: SIGTERM for all at once.
  * callbacks.stopped follows. May be called again with now = true. */
 void apps_stop(struct apps *a, bool now);
+
+/* ---- reload: the commits that need no candidate (app/candidate.h). None of them can fail. ---- */
+
+/* From now on this app is served by s: strategy, queue, limits, timeouts, names; workers grow or drain to config->workers.
+ * Also for an app that did not change, so that no old snapshot is kept for its sake. Leases that wait stay where they are. */
+void app_use(struct app *a, struct snapshot *s, const struct app_config *config);
+/* Removed: answers nobody but pinned clients; what is in flight ends; workers stop as they become free or at drain_timeout.
+ * app_find does not find it any more; the object goes by itself when nothing uses it (callbacks.app_gone). */
+void app_remove(struct app *a);
+/* Has this client a live tunnel here? Then it is served here, wherever the routes lead now. */
+bool app_has_pin(const struct app *a, const struct client_key *client);
+/* max_parallel_starts and what else all apps share. */
+void apps_use(struct apps *a, const struct snapshot *s);
+
+/* ---- status ---- */
+struct worker_status {
+    unsigned id;
+    pid_t pid;         /* 0: no process */
+    const char *state; /* "ready", "upstream", "down" … */
+    const char *address;
+    dur_t uptime;      /* of the process */
+    uint64_t requests; /* of the process */
+    uint64_t starts;   /* processes ever: restarts + 1 */
+    size_t busy, tunnels;
+    uint64_t generation;
+    bool draining;
+};
+/* Every worker or upstream address of every generation, current generation first. */
+void app_each_worker(const struct app *a, void (*each)(void *owner, const struct worker_status *w), void *owner);
+size_t app_generation_count(const struct app *a);
+uint64_t app_generation_number(const struct app *a); /* of the current one */
+size_t app_leases(const struct app *a);
+size_t app_tunnels(const struct app *a);
 
 /* What a shutdown waits for: leases and pins of all apps, for the log. */
 void apps_busy(const struct apps *a, size_t *leases, size_t *pins);

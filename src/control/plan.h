@@ -6,6 +6,7 @@
 #define FAUCET_CONTROL_PLAN_H
 
 #include "base/arena.h"
+#include "config/changes.h"
 #include "config/snapshot.h"
 
 enum plan_action {
@@ -21,11 +22,14 @@ struct plan_row {
     enum plan_action action;
     const char *name;
     const struct app_config *from, *to; /* NULL: START · NULL: DROP */
+    const char *key;                    /* what forces the action; "" for KEEP, START and DROP */
+    const char *was, *now;              /* its values as text, secrets redacted; NULL where there is none */
 };
 
 struct plan {
     size_t n;
     struct plan_row *rows; /* apps of `to` in its order, then the removed ones */
+    struct changes daemon; /* of the daemon's own settings */
 };
 
 /* Lives in the arena; refers to both snapshots' memory. */
