@@ -11,7 +11,8 @@
 
 /* NULL-terminated, in a. secret: names of variables a secret was taken from. worker_id 0: none (a tool is run). */
 const char *const *environment_build(struct arena *a, char *const *environ_, const struct strings *secret,
-                                     const struct app_config *app, unsigned worker_id, const struct kind_listen *listen);
+                                     const struct app_config *app, unsigned worker_id,
+                                     const struct kind_listen *listen);
 /* Reads KEY=value files (.Renviron, .env): comments, export, single and double quotes; later keys win. Problems name
  * file:line. A missing file is no problem. */
 void environment_read_file(struct arena *a, const char *path, struct string_map *into, struct problems *problems);

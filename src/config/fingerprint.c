@@ -55,6 +55,10 @@ uint64_t fingerprint_process(const struct daemon_settings *daemon, const struct 
     return hash;
 }
 
+uint64_t fingerprint_settings(const struct daemon_settings *daemon, const struct app_config *app) {
+    return mix_scope(fingerprint_process(daemon, app), true, app);
+}
+
 void fingerprint_snapshot(struct snapshot *s) {
     uint64_t hash = mix_scope(0, false, &s->daemon);
 

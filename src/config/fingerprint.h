@@ -7,6 +7,8 @@
 /* Everything of the app a change of which needs new workers: its PROCESS settings, what its kind found, and the
  * daemon's programs that its kind uses. */
 uint64_t fingerprint_process(const struct daemon_settings *daemon, const struct app_config *app);
+/* Every effective value of the app, its telemetry included, and what its kind found. */
+uint64_t fingerprint_settings(const struct daemon_settings *daemon, const struct app_config *app);
 /* snapshot->hash from all effective values. Secrets are in it; a hash of 64 bits does not give them away. */
 void fingerprint_snapshot(struct snapshot *s);
 

@@ -123,6 +123,21 @@ static void unknown_key(struct layers *l, const struct destination *d, const str
     problem_add(l->problems, PROBLEM_ERROR, key->where, shown, "no such key%s", hint);
 }
 
+/* "{ level, format, file, max_size }": what may stand in a group. */
+static const char *group_keys(struct layers *l, struct str group, bool app) {
+    struct buf text = {0};
+
+    for (size_t i = 0; i < setting_count; i++) {
+        const struct setting *s = &setting_table[i];
+        if ((app ? setting_in_app(s) : setting_in_daemon(s)) && str_starts(str_of(s->key), group) &&
+            s->key[group.n] == '.')
+            buf_printf(&text, "%s%s", buf_length(&text) == 0 ? "" : ", ", s->key + group.n + 1);
+    }
+    struct str out = arena_str(l->arena, buf_str(&text));
+    buf_free(&text);
+    return out.p;
+}
+
 void layers_walk(struct layers *l, const struct destination *d, const struct yaml_node *node, const char *path) {
     for (size_t i = 0; i < node->n; i++) {
         const struct yaml_node *key = node->pairs[i].key, *value = node->pairs[i].value;
@@ -137,9 +152,9 @@ void layers_walk(struct layers *l, const struct destination *d, const struct yam
             layers_walk(l, d, value, arena_printf(l->arena, "%s.", whole.p).p);
         else if (setting_is_group(whole, d->app)) {
             if (value->type != YAML_NULL)
-                problem_add(
-                    l->problems, PROBLEM_ERROR, value->where, arena_printf(l->arena, "%s%s", d->prefix, whole.p).p,
-                    "must be a map such as { key: value }, not a %s", value->type == YAML_LIST ? "list" : "text");
+                problem_add(l->problems, PROBLEM_ERROR, value->where,
+                            arena_printf(l->arena, "%s%s", d->prefix, whole.p).p, "must be a map of %s, not a %s",
+                            group_keys(l, whole, d->app), value->type == YAML_LIST ? "list" : "text");
         } else
             unknown_key(l, d, key, path);
     }

@@ -90,8 +90,11 @@ bool build_make(struct build *b, const struct config_sources *sources, const str
         check_app(b, i);
     if (problems->errors > errors_before)
         return false;
-    for (size_t i = 0; i < b->snapshot->app_count; i++)
-        b->snapshot->apps[i]->process_hash = fingerprint_process(&b->snapshot->daemon, b->snapshot->apps[i]);
+    for (size_t i = 0; i < b->snapshot->app_count; i++) {
+        struct app_config *app = b->snapshot->apps[i];
+        app->process_hash = fingerprint_process(&b->snapshot->daemon, app);
+        app->settings_hash = fingerprint_settings(&b->snapshot->daemon, app);
+    }
     fingerprint_snapshot(b->snapshot);
     return true;
 }

@@ -116,6 +116,7 @@ struct app_config {
     struct strings interpreter;    /* argv prefix found for the kind: e.g. {"/usr/bin/Rscript"} */
     struct string_map dotenv;      /* .Renviron and .env of the app, later wins */
     uint64_t process_hash;         /* over everything a change of which needs new workers */
+    uint64_t settings_hash;        /* over every effective value of the app, telemetry included */
     const char *where;             /* "faucet.yaml:12:3" of the app's key, for messages */
 };
 

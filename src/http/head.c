@@ -67,11 +67,20 @@ static bool names_other_coding(struct str list) {
     return false;
 }
 
+/* http-parser, and so httpuv, half takes "Transfer-Encoding-X" for Transfer-Encoding: no frame is settled for such a
+ * message. */
+static bool begins_like_coding(struct str name) {
+    static const struct str coding = {"Transfer-Encoding", 17};
+    return name.n > coding.n && str_ieq(str_make(name.p, coding.n), coding);
+}
+
 static bool gather(struct judge *j, struct gathered *g) {
     size_t options = 0;
     for (size_t i = 0; i < j->head->field_count; i++) {
         const struct http_field *f = &j->head->fields[i];
         const struct http_name_row *row = http_name_find(f->name);
+        if (begins_like_coding(f->name))
+            return refuse(j, 400, "field name that begins with Transfer-Encoding", f);
         if (row->id == HTTP_NAME_OTHER || !http_name_exact(row, f->name))
             continue;
         switch (row->id) {

@@ -69,7 +69,7 @@ bool protocol_put_spawn(struct buf *out, uint64_t id, const char *const *argv, c
 
 enum protocol_result protocol_next(const struct buf *in, struct protocol_head *head, struct str *body) {
     struct str bytes = buf_str(in);
-    if (bytes.n < sizeof *head)
+    if (bytes.p == NULL || bytes.n < sizeof *head)
         return PROTOCOL_MORE;
     memcpy(head, bytes.p, sizeof *head);
     if (head->length < sizeof *head || head->length > PROTOCOL_FRAME_MAX || head->type < PROTOCOL_SPAWN ||

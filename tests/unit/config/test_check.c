@@ -23,7 +23,7 @@ static void values(void **state) {
         {"log: { level: inof }\n" APPS,
          "must be one of error, warn, info, debug, trace, not \"inof\": did you mean info?"},
         {"log: { level: { a: b } }\n" APPS, "log.level: must be one of error, warn, info, debug, trace, not a map"},
-        {"log: loud\n" APPS, "log: must be a map such as { key: value }, not a text"},
+        {"log: loud\n" APPS, "log: must be a map of level, format, file, max_size, not a text"},
         {"listen: 3838\n" APPS, "the port is missing"},
         {"listen: '*:3838'\n" APPS, "0.0.0.0 stands for every IPv4 address"},
         {"listen: localhost:99999\n" APPS, "the port must be a number from 1 to 65535"},

@@ -26,6 +26,21 @@ static void process_settings(void **state) {
                 process_of(f, "apps: { a: { dir: ., type: shiny, env: { B: 2, A: 1 } } }\n"));
 }
 
+static void all_settings_of_an_app(void **state) {
+    static const char *const files[] = {"apps: { a: { dir: ., workers: 3 }, b: { dir: . } }\n",
+                                        "telemetry: { version: 2 }\napps: { a: { dir: . }, b: { dir: . } }\n",
+                                        "apps: { a: { dir: ., env: { A: 1 } }, b: { dir: . } }\n"};
+    struct fixture *f = *state;
+    struct snapshot *one = fixture_load(f, "apps: { a: { dir: . }, b: { dir: . } }\n");
+    for (size_t i = 0; i < ARRAY_LENGTH(files); i++) {
+        struct snapshot *s = fixture_load(f, files[i]);
+        assert_true(s->apps[0]->settings_hash != one->apps[0]->settings_hash);
+        assert_true((s->apps[1]->settings_hash == one->apps[1]->settings_hash) == (i != 1));
+        snapshot_unref(s);
+    }
+    snapshot_unref(one);
+}
+
 static void the_whole(void **state) {
     struct fixture *f = *state;
     struct snapshot *a = fixture_load(f, "timeouts: { body: 60s }\napps: { a: { dir: . } }\n");
@@ -43,6 +58,7 @@ static void the_whole(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {FIXTURE_TEST(process_settings), FIXTURE_TEST(the_whole)};
+    const struct CMUnitTest tests[] = {FIXTURE_TEST(process_settings), FIXTURE_TEST(all_settings_of_an_app),
+                                       FIXTURE_TEST(the_whole)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

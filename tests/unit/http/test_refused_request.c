@@ -141,6 +141,12 @@ static void transfer_encoding_unknown(void **state) {
     BAD(POST("Transfer-Encoding: \"chunked\"\r\n", "0\r\n\r\n"), 400, "Transfer-Encoding is not exactly \"chunked\"");
     BAD(POST("Transfer-Encoding: chunked\x0b\r\n", "0\r\n\r\n"), 400, "control character in a field value");
 }
+static void transfer_encoding_as_beginning_of_a_name(void **state) {
+    (void)state;
+    BAD(GET("Transfer-Encoding-X: a\r\n"), 400, "field name that begins with Transfer-Encoding");
+    BAD(GET("transfer-encoding&: a\r\nConnection: upgrade\r\nUpgrade: x\r\n"), 400,
+        "field name that begins with Transfer-Encoding");
+}
 static void transfer_encoding_after_tab_is_put_right(void **state) {
     (void)state;
     OK(POST("Transfer-Encoding:\tChunked\r\n", "0\r\n\r\n"),
@@ -471,6 +477,7 @@ int main(void) {
         cmocka_unit_test(transfer_encoding_identity_then_chunked),
         cmocka_unit_test(transfer_encoding_gzip_chunked),
         cmocka_unit_test(transfer_encoding_unknown),
+        cmocka_unit_test(transfer_encoding_as_beginning_of_a_name),
         cmocka_unit_test(transfer_encoding_after_tab_is_put_right),
         cmocka_unit_test(transfer_encoding_in_1_0),
         cmocka_unit_test(chunk_size_of_64_zeros),
