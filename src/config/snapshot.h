@@ -116,6 +116,10 @@ struct app_config {
     struct strings interpreter;    /* argv prefix found for the kind: e.g. {"/usr/bin/Rscript"} */
     struct string_map dotenv;      /* .Renviron and .env of the app, later wins */
     uint64_t process_hash;         /* over everything a change of which needs new workers */
+    bool learns_base_path;         /* the kind tells its workers the route at start */
+    /* Identity of the directory: a flipped symlink or a touched restart.txt needs new workers. 0: none. */
+    uint64_t dir_device, dir_inode;
+    int64_t restart_mtime_ns; /* of <dir>/restart.txt */
     uint64_t settings_hash;        /* over every effective value of the app, telemetry included */
     const char *where;             /* "faucet.yaml:12:3" of the app's key, for messages */
 };
