@@ -50,8 +50,8 @@ struct apps_env {
 struct apps;
 /* NULL with *error (allocated, caller frees). */
 struct apps *apps_new(const struct apps_env *env, char **error);
-/* After everything stopped and the proxy let go of all leases, pins and holds; removes the socket directory. What still runs
- * is killed. */
+/* After everything stopped and the proxy let go of all leases, pins and holds; removes the socket directory. What still
+ * runs is killed. */
 void apps_free(struct apps *a);
 
 /* Prepare: makes the app and starts its workers (paced by max_parallel_starts of the snapshot); it takes leases as soon
