@@ -30,8 +30,8 @@ struct app_callbacks {
     void (*state_changed)(void *owner, struct app *a, enum app_state state, const char *reason);
     /* A worker event (started, ready, exited, killed, backoff), for telemetry. */
     void (*worker_event)(void *owner, const struct endpoint *e, const char *event, const char *detail);
-    /* drain_timeout passed and tunnels still use the endpoint: end them with Close 1012 (they have 1 s, then the worker is
-     * stopped). */
+    /* drain_timeout passed and tunnels still use the endpoint: end them with Close 1012 (they have 1 s, then the worker
+     * is stopped). */
     void (*endpoint_drained)(struct endpoint *e);
     /* A removed app has nothing left; the pointer is dead after this call. */
     void (*app_gone)(void *owner, struct app *a);
@@ -56,8 +56,8 @@ struct client_key; /* app/lease.h */
 struct apps;
 /* NULL with *error (allocated, caller frees). */
 struct apps *apps_new(const struct apps_env *env, char **error);
-/* After everything stopped and the proxy let go of all leases, pins and holds; removes the socket directory. What still runs
- * is killed. */
+/* After everything stopped and the proxy let go of all leases, pins and holds; removes the socket directory. What still
+ * runs is killed. */
 void apps_free(struct apps *a);
 
 /* Prepare: makes the app and starts its workers (paced by max_parallel_starts of the snapshot); it takes leases as soon
@@ -83,11 +83,13 @@ void apps_stop(struct apps *a, bool now);
 
 /* ---- reload: the commits that need no candidate (app/candidate.h). None of them can fail. ---- */
 
-/* From now on this app is served by s: strategy, queue, limits, timeouts, names; workers grow or drain to config->workers.
- * Also for an app that did not change, so that no old snapshot is kept for its sake. Leases that wait stay where they are. */
+/* From now on this app is served by s: strategy, queue, limits, timeouts, names; workers grow or drain to
+ * config->workers. Also for an app that did not change, so that no old snapshot is kept for its sake. Leases that wait
+ * stay where they are. */
 void app_use(struct app *a, struct snapshot *s, const struct app_config *config);
-/* Removed: answers nobody but pinned clients; what is in flight ends; workers stop as they become free or at drain_timeout.
- * app_find does not find it any more; the object goes by itself when nothing uses it (callbacks.app_gone). */
+/* Removed: answers nobody but pinned clients; what is in flight ends; workers stop as they become free or at
+ * drain_timeout. app_find does not find it any more; the object goes by itself when nothing uses it
+ * (callbacks.app_gone). */
 void app_remove(struct app *a);
 /* Has this client a live tunnel here? Then it is served here, wherever the routes lead now. */
 bool app_has_pin(const struct app *a, const struct client_key *client);

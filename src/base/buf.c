@@ -30,7 +30,7 @@ static void grow(struct buf *b, size_t n) {
     /* not realloc: it would copy the dead bytes in front, and the room at the end */
     data = malloc(capacity);
     XXXAN(data);
-    if (length > 0)
+    if (b->data != NULL)
         memcpy(data, b->data + b->start, length);
     free(b->data);
     *b = (struct buf){data, 0, length, capacity};

@@ -21,8 +21,8 @@ struct changes {
     struct change *v; /* what needs most comes first */
 };
 
-/* Of one app under two snapshots. A change of the daemon's rscript, quarto, uv counts where the app's kind uses it; route
- * needs a process where the kind learns its base path (app_config.learns_base_path). */
+/* Of one app under two snapshots. A change of the daemon's rscript, quarto, uv counts where the app's kind uses it;
+ * route needs a process where the kind learns its base path (app_config.learns_base_path). */
 struct changes changes_app(struct arena *a, const struct daemon_settings *from_daemon, const struct app_config *from,
                            const struct daemon_settings *to_daemon, const struct app_config *to);
 /* Of the daemon's own settings, telemetry included. */

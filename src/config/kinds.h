@@ -12,9 +12,9 @@ struct problems;
 
 /* The circumstances of one check. */
 struct kind_check {
-    struct arena *arena;                   /* the snapshot's: what the checker stores goes here */
+    struct arena *arena; /* the snapshot's: what the checker stores goes here */
     const struct daemon_settings *daemon;
-    struct app_config *app;                /* to be completed: strategy, concurrency, interpreter, dotenv */
+    struct app_config *app; /* to be completed: strategy, concurrency, interpreter, dotenv */
     struct problems *problems;
     bool skip_paths;
     /* Was the key written (file, environment or flag)? */
@@ -25,8 +25,8 @@ struct kind_check {
 };
 
 struct kind_row {
-    const char *name;      /* "shiny" */
-    const char *alias;     /* "fastapi", or NULL */
+    const char *name;  /* "shiny" */
+    const char *alias; /* "fastapi", or NULL */
     enum app_type type;
     /* Fills defaults, finds interpreter and files, adds problems. Must not block beyond stat/open of local files. */
     void (*check)(struct kind_check *check);

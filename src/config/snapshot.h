@@ -33,7 +33,7 @@ enum strategy { STRATEGY_ROUND_ROBIN, STRATEGY_LEAST_BUSY, STRATEGY_IP_HASH, STR
 enum same_site { SAME_SITE_LAX, SAME_SITE_STRICT, SAME_SITE_NONE };
 enum buffer_mode { BUFFER_AUTO, BUFFER_ON, BUFFER_OFF };
 
-#define COUNT_IS_AUTO ((int64_t)-1)      /* limits.connections */
+#define COUNT_IS_AUTO      ((int64_t)-1) /* limits.connections */
 #define COUNT_IS_UNLIMITED ((int64_t)-1) /* concurrency */
 
 struct strings {
@@ -44,7 +44,7 @@ struct string_map {
     size_t n;
     struct {
         const char *key, *value;
-    } *v;
+    } * v;
 };
 /* As written, checked for form: "host:port", "[::1]:port", "unix:/abs/path" (paths made absolute). net/address.h
  * resolves them. */
@@ -89,7 +89,7 @@ typedef struct network_list setting_NETWORKS;
 #define SETTING_FIELD(field, key, type, ...) setting_##type field;
 
 struct telemetry_settings {
-#define TELEMETRY SETTING_FIELD
+#define TELEMETRY     SETTING_FIELD
 #define TELEMETRY_APP SETTING_FIELD
 #include "config/settings.def"
 };
@@ -113,15 +113,23 @@ struct app_config {
 #include "config/settings.def"
     struct app_telemetry telemetry; /* the daemon's where the app names none */
     /* Filled by the kind (app/kind.h) during check: */
-    struct strings interpreter;    /* argv prefix found for the kind: e.g. {"/usr/bin/Rscript"} */
-    struct string_map dotenv;      /* .Renviron and .env of the app, later wins */
-    uint64_t process_hash;         /* over everything a change of which needs new workers */
-    bool learns_base_path;         /* the kind tells its workers the route at start */
+<<<<<<< HEAD
+    struct strings interpreter; /* argv prefix found for the kind: e.g. {"/usr/bin/Rscript"} */
+    struct string_map dotenv;   /* .Renviron and .env of the app, later wins */
+    uint64_t process_hash;      /* over everything a change of which needs new workers */
+    bool learns_base_path;      /* the kind tells its workers the route at start */
     /* Identity of the directory: a flipped symlink or a touched restart.txt needs new workers. 0: none. */
     uint64_t dir_device, dir_inode;
     int64_t restart_mtime_ns; /* of <dir>/restart.txt */
-    uint64_t settings_hash;        /* over every effective value of the app, telemetry included */
-    const char *where;             /* "faucet.yaml:12:3" of the app's key, for messages */
+    uint64_t settings_hash;   /* over every effective value of the app, telemetry included */
+    const char *where;        /* "faucet.yaml:12:3" of the app's key, for messages */
+=======
+    struct strings interpreter; /* argv prefix found for the kind: e.g. {"/usr/bin/Rscript"} */
+    struct string_map dotenv;   /* .Renviron and .env of the app, later wins */
+    uint64_t process_hash;      /* over everything a change of which needs new workers */
+    uint64_t settings_hash;     /* over every effective value of the app, telemetry included */
+    const char *where;          /* "faucet.yaml:12:3" of the app's key, for messages */
+>>>>>>> main
 };
 
 struct snapshot {
@@ -134,7 +142,7 @@ struct snapshot {
     char hash[17];    /* hex, over the effective values, secrets hashed too */
     struct daemon_settings daemon;
     size_t app_count;
-    struct app_config **apps; /* in file order */
+    struct app_config **apps;        /* in file order */
     struct strings secret_variables; /* names of variables a secret was taken from: not for workers */
     wall_t loaded;
 };

@@ -18,9 +18,9 @@
 #include "control/runtime_dir.h"
 #include "control/signals.h"
 
-#define LISTEN_FDS_START 3 /* sd_listen_fds(3) */
-#define HELPER_THREADS 2
-#define HELPER_RING 65536
+#define LISTEN_FDS_START   3 /* sd_listen_fds(3) */
+#define HELPER_THREADS     2
+#define HELPER_RING        65536
 #define UNIX_LISTENER_MODE 0666
 
 /* Workers get the soft limit of the start back (the keeper remembers it). */
@@ -159,7 +159,7 @@ static void commit(struct faucet *f, const struct plan *plan, struct list *bound
         if (plan->rows[i].action == PLAN_START && plan->rows[i].to->type != APP_STATIC)
             (void)app_start(f->apps, f->snapshot, plan->rows[i].to);
     proxy_use(f->proxy, f->snapshot);
-    LIST_FOREACH(bound, struct listener, l, node) {
+    LIST_FOREACH (bound, struct listener, l, node) {
         list_remove(&l->node);
         log_info(f->log, "listening on %s", l->text);
         proxy_listen(f->proxy, l);
@@ -193,7 +193,7 @@ static int boot(struct faucet *f) {
     list_init(&bound);
     status = bind_listeners(f, &bound);
     if (status != EXIT_DONE) {
-        LIST_FOREACH(&bound, struct listener, l, node) {
+        LIST_FOREACH (&bound, struct listener, l, node) {
             list_remove(&l->node);
             listener_close(l);
         }

@@ -20,7 +20,7 @@ struct boot_report {
 
 /* The first TCP listener is what a browser can open. */
 static char *base_url(const struct list *listeners) {
-    LIST_FOREACH(listeners, struct listener, l, node) {
+    LIST_FOREACH (listeners, struct listener, l, node) {
         char *url = NULL;
         if (address_is_tcp(&l->address)) {
             XXXASSERT(asprintf(&url, "http://%s", l->text) > 0);

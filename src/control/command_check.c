@@ -79,8 +79,9 @@ int command_config(const char *name, char *const *words, char *const *environ_) 
     int status = EXIT_USAGE;
     if (options_parse(&o, name, words, environ_, true)) {
         if (o.help)
-            status = help(&o, "faucet config -c FILE [KEY] [--json]\n\n"
-                              "Shows each effective value, where it comes from and what it beat; secrets are hidden.\n");
+            status =
+                help(&o, "faucet config -c FILE [KEY] [--json]\n\n"
+                         "Shows each effective value, where it comes from and what it beat; secrets are hidden.\n");
         else if ((status = no_arguments(&o, 1)) == EXIT_DONE)
             status = explain(&o);
     }

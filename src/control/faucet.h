@@ -21,9 +21,9 @@ struct faucet {
     struct resolver *resolver;
     struct apps *apps;
     struct proxy *proxy;
-    struct snapshot *snapshot; /* what is served now */
-    char *runtime_dir;         /* ours alone, removed at the end */
-    const char *app_name;      /* `faucet start`: the one app's */
+    struct snapshot *snapshot;  /* what is served now */
+    char *runtime_dir;          /* ours alone, removed at the end */
+    const char *app_name;       /* `faucet start`: the one app's */
     struct boot_report *report; /* --wait-ready, NULL otherwise */
 
     int signal_fd;

@@ -15,7 +15,7 @@ struct options {
     const char *file;          /* absolute; NULL: none */
     const char *file_as_named; /* as the user wrote it */
     bool json, strict, no_paths, wait_ready, markdown, help;
-    struct strings arguments;  /* what is left, in order */
+    struct strings arguments; /* what is left, in order */
     struct config_flag *flags;
     size_t flag_count;
     const char *start_dir;

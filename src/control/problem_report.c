@@ -10,7 +10,7 @@ static const char *level_name(enum problem_level l) {
 }
 
 void problem_report_print(const struct problems *p, FILE *to) {
-    LIST_FOREACH(&p->list, struct problem, each, node) {
+    LIST_FOREACH (&p->list, struct problem, each, node) {
         struct buf line = {0};
         if (each->level == PROBLEM_WARNING)
             buf_append(&line, STR("warning: "));
@@ -33,7 +33,7 @@ void problem_report_json(const struct problems *p, const char *file, FILE *to) {
     member(&out, "file", file ? file : "", ",");
     buf_printf(&out, "\"errors\":%zu,\"warnings\":%zu,\"problems\":[", p->errors, p->warnings);
     const char *between = "";
-    LIST_FOREACH(&p->list, struct problem, each, node) {
+    LIST_FOREACH (&p->list, struct problem, each, node) {
         buf_append(&out, str_of(between));
         between = ",";
         buf_append_char(&out, '{');
@@ -48,7 +48,7 @@ void problem_report_json(const struct problems *p, const char *file, FILE *to) {
 }
 
 void problem_report_log(const struct problems *p, struct log *log) {
-    LIST_FOREACH(&p->list, struct problem, each, node) {
+    LIST_FOREACH (&p->list, struct problem, each, node) {
         struct buf line = {0};
         problem_format(each, &line);
         const struct log_field fields[] = {LOG_STR("where", str_of(each->where)), LOG_STR("key", str_of(each->key))};

@@ -43,8 +43,8 @@ void reload_begin(struct faucet *f, const struct reload_request *r);
 void reload_forget(struct faucet *f, void *owner);
 /* `faucet plan`: the same up to the plan, then done(); nothing is prepared. */
 void reload_plan(struct faucet *f, const struct reload_request *r);
-/* A new generation of one app from the settings it has (rolling, health-gated). False: no such app, or a reload is under
- * way (why). */
+/* A new generation of one app from the settings it has (rolling, health-gated). False: no such app, or a reload is
+ * under way (why). */
 bool reload_restart_app(struct faucet *f, const char *app, const struct reload_request *r, const char **why);
 /* Shutdown: abandons what is being prepared. */
 void reload_abandon(struct faucet *f);

@@ -94,12 +94,14 @@ char *runtime_dir_make(char *const *environ_, char **error) {
     char *base = base_dir(environ_);
     char *path = NULL;
     if (mkdir(base, 0755) != 0 && errno != EEXIST)
-        *error = text("%s: a directory for sockets cannot be made: %s; RUNTIME_DIRECTORY or XDG_RUNTIME_DIR name another",
-                      base, strerror(errno));
+        *error =
+            text("%s: a directory for sockets cannot be made: %s; RUNTIME_DIRECTORY or XDG_RUNTIME_DIR name another",
+                 base, strerror(errno));
     else if (!ours(base))
-        *error = text("%s: is not a directory that only this user can write to; RUNTIME_DIRECTORY or XDG_RUNTIME_DIR name "
-                      "another",
-                      base);
+        *error =
+            text("%s: is not a directory that only this user can write to; RUNTIME_DIRECTORY or XDG_RUNTIME_DIR name "
+                 "another",
+                 base);
     else {
         sweep(base);
         path = text("%s/%d", base, (int)getpid());

@@ -4,7 +4,8 @@
 
 #include "control/faucet.h"
 
-/* First thing in the process, before the keeper, threads and any file: blocks what the loop will read, ignores SIGPIPE. */
+/* First thing in the process, before the keeper, threads and any file: blocks what the loop will read, ignores SIGPIPE.
+ */
 void signals_block(void);
 /* False with errno. */
 bool signals_attach(struct faucet *f) MUST_CHECK;

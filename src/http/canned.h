@@ -1,4 +1,5 @@
-/* Replies of our own: errors as HTML for browsers and application/problem+json (RFC 9457) for the rest, and redirects. */
+/* Replies of our own: errors as HTML for browsers and application/problem+json (RFC 9457) for the rest, and redirects.
+ */
 #ifndef FAUCET_HTTP_CANNED_H
 #define FAUCET_HTTP_CANNED_H
 
@@ -7,14 +8,14 @@
 
 struct http_canned {
     unsigned status;
-    struct str detail;         /* one sentence for the user, plain text; escaped here; never holds internals */
-    struct str request_uuid;   /* .n == 0: none yet */
-    struct str location;       /* redirects: 308 */
+    struct str detail;       /* one sentence for the user, plain text; escaped here; never holds internals */
+    struct str request_uuid; /* .n == 0: none yet */
+    struct str location;     /* redirects: 308 */
     struct str set_cookie;
-    struct str allow;          /* 405 */
-    unsigned retry_after;      /* seconds; 0: no header */
+    struct str allow;     /* 405 */
+    unsigned retry_after; /* seconds; 0: no header */
     bool keep_alive;
-    bool head_method;          /* no body, same headers */
+    bool head_method; /* no body, same headers */
     unsigned client_minor;
     const struct http_head *request; /* NULL: unparsable; Accept decides HTML (a browser names text/html) */
 };

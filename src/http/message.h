@@ -9,7 +9,7 @@
 
 enum http_framing {
     HTTP_NO_BODY,
-    HTTP_LENGTH,     /* content_length bytes, may be 0 */
+    HTTP_LENGTH, /* content_length bytes, may be 0 */
     HTTP_CHUNKED,
     HTTP_UNTIL_CLOSE /* replies only */
 };
@@ -26,7 +26,7 @@ struct http_head {
     struct str target; /* as sent */
     struct str path;   /* of origin-form or absolute-form, percent-encoded as sent; "*" for OPTIONS * */
     struct str query;  /* after '?', raw; .p NULL: no '?' */
-    struct str host;   /* of absolute-form, else Host: as sent with port; checked (RFC 9110 7.2); empty allowed in 1.0 */
+    struct str host; /* of absolute-form, else Host: as sent with port; checked (RFC 9110 7.2); empty allowed in 1.0 */
     bool head_method, safe, idempotent; /* HEAD · RFC 9110 9.2.1 · 9.2.2 */
     bool expect_continue;               /* Expect: 100-continue in 1.1, with a body to come */
     /* reply */
@@ -36,9 +36,9 @@ struct http_head {
     struct http_field *fields; /* in order as received, hop-by-hop ones included */
     size_t field_count;
     enum http_framing framing;
-    uint64_t content_length; /* HTTP_LENGTH */
-    bool keep_alive;         /* the sender wants the connection kept, and it can be */
-    bool upgrade;            /* Connection names upgrade, and an Upgrade field stands (requests: 1.1, GET) */
+    uint64_t content_length;   /* HTTP_LENGTH */
+    bool keep_alive;           /* the sender wants the connection kept, and it can be */
+    bool upgrade;              /* Connection names upgrade, and an Upgrade field stands (requests: 1.1, GET) */
     struct str upgrade_tokens; /* the Upgrade field's value */
     bool connection_names;     /* Connection names fields beyond the hop-by-hop ones: the writer looks them up */
 };

@@ -25,9 +25,9 @@ enum http_event {
 };
 
 struct http_error {
-    unsigned status;  /* what to answer: 400, 414, 417, 431, 501, 505; for replies 502 */
-    const char *why;  /* a static sentence: "space between field name and colon" */
-    size_t offset;    /* of the offending byte in the message, when known */
+    unsigned status; /* what to answer: 400, 414, 417, 431, 501, 505; for replies 502 */
+    const char *why; /* a static sentence: "space between field name and colon" */
+    size_t offset;   /* of the offending byte in the message, when known */
 };
 
 struct http_reader;
@@ -44,12 +44,13 @@ struct http_reader *http_reply_reader(struct arena *a, const struct http_limits 
                                       bool upgrade_sent);
 /* *in is advanced past what was taken. HTTP_BODY comes again and again; a body of no bytes gives no HTTP_BODY. */
 enum http_event http_reader_next(struct http_reader *r, struct str *in, struct str *body);
-/* The peer closed: HTTP_DONE for a reply that ends with the connection, HTTP_BAD for a cut one, HTTP_MORE when nothing of a
- * message had begun. */
+/* The peer closed: HTTP_DONE for a reply that ends with the connection, HTTP_BAD for a cut one, HTTP_MORE when nothing
+ * of a message had begun. */
 enum http_event http_reader_eof(struct http_reader *r, bool bytes_pending);
 /* After HTTP_HEAD or HTTP_INFORMATIONAL or HTTP_UPGRADED. */
 const struct http_head *http_reader_head(const struct http_reader *r);
-/* Trailer fields after HTTP_DONE of a chunked message (may be none). Framing and routing fields among them: HTTP_BAD. */
+/* Trailer fields after HTTP_DONE of a chunked message (may be none). Framing and routing fields among them: HTTP_BAD.
+ */
 const struct http_field *http_reader_trailers(const struct http_reader *r, size_t *n);
 const struct http_error *http_reader_error(const struct http_reader *r);
 /* Bytes of head seen so far (0: not one byte of a message has come; leading CRLFs before a request do not count). */

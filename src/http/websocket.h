@@ -1,6 +1,6 @@
 /*
- * Following WebSocket frames (RFC 6455 5.2) by their headers, never looking at payload, so that a Close can be put in at a
- * frame boundary.
+ * Following WebSocket frames (RFC 6455 5.2) by their headers, never looking at payload, so that a Close can be put in
+ * at a frame boundary.
  */
 #ifndef FAUCET_HTTP_WEBSOCKET_H
 #define FAUCET_HTTP_WEBSOCKET_H

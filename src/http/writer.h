@@ -17,7 +17,7 @@ struct http_request_out {
     enum http_framing framing;    /* HTTP_NO_BODY, HTTP_LENGTH or HTTP_CHUNKED */
     uint64_t content_length;
     bool keep_alive;
-    struct str upgrade;           /* the one token that goes on ("websocket"), .n == 0: none */
+    struct str upgrade; /* the one token that goes on ("websocket"), .n == 0: none */
     /* These replace whatever the client sent of that name (also spelt with underscores); .n == 0: dropped only. */
     struct str forwarded_for, forwarded_proto, forwarded_host, forwarded_prefix;
     struct str request_uuid; /* Faucet-Request-Uuid */
@@ -33,14 +33,14 @@ struct http_reply_out {
     const struct http_head *head; /* status, reason and fields */
     unsigned client_minor;        /* the client speaks HTTP/1.minor: chunked never goes to 1.0 */
     enum http_framing framing;    /* HTTP_UNTIL_CLOSE: the connection's end is the body's */
-    bool framing_fields;          /* write Content-Length / Transfer-Encoding as framing says; never done for 1xx and 204.
-                                     HTTP_NO_BODY (HEAD, 304): the worker's own Content-Length stays */
+    bool framing_fields; /* write Content-Length / Transfer-Encoding as framing says; never done for 1xx and 204.
+                            HTTP_NO_BODY (HEAD, 304): the worker's own Content-Length stays */
     uint64_t content_length;
-    bool keep_alive;              /* Connection: close otherwise; keep-alive is said to 1.0 */
-    struct str upgrade;           /* 101: the token */
-    struct str location;          /* replaces Location's value when .n > 0 */
+    bool keep_alive;     /* Connection: close otherwise; keep-alive is said to 1.0 */
+    struct str upgrade;  /* 101: the token */
+    struct str location; /* replaces Location's value when .n > 0 */
     struct str request_uuid;
-    struct str set_cookie;        /* one more Set-Cookie value, .n == 0: none */
+    struct str set_cookie; /* one more Set-Cookie value, .n == 0: none */
 };
 /* Status line HTTP/1.1. A missing Date is added (RFC 9110 6.6.1). */
 void http_write_reply(struct buf *out, const struct http_reply_out *r);

@@ -238,7 +238,7 @@ static void client_pause_accepting(struct proxy *p) {
     log_warn(p->log, "limits.connections: %lld connections are in use, more clients wait until one ends",
              (long long)p->connection_limit);
     p->accept_paused = true;
-    LIST_FOREACH(&p->listeners, struct listener, l, node) {
+    LIST_FOREACH (&p->listeners, struct listener, l, node) {
         listener_stop(l);
     }
 }

@@ -32,8 +32,8 @@ struct client {
     struct buf in, out;
     struct ip peer;
     bool peer_unix;
-    bool eof;        /* the client sent FIN */
-    bool parsing;    /* client_parse is on the stack */
+    bool eof;         /* the client sent FIN */
+    bool parsing;     /* client_parse is on the stack */
     bool close_after; /* no further request on this connection */
     bool ours_unread; /* bytes of the request may be unread: close by lingering */
     enum client_wait wait;

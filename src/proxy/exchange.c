@@ -11,10 +11,10 @@ static const struct {
     const char *name;
     enum step_result (*run)(struct exchange *x);
 } steps[STEP_COUNT] = {
-    [STEP_ROUTE] = {"route", step_route},       [STEP_COLLECT] = {"collect", step_collect},
-    [STEP_LEASE] = {"lease", step_lease},       [STEP_CONNECT] = {"connect", step_connect},
-    [STEP_SEND] = {"send", step_send},          [STEP_STREAM] = {"stream", step_stream},
-    [STEP_FILE] = {"file", step_file},          [STEP_FLUSH] = {"flush", step_flush},
+    [STEP_ROUTE] = {"route", step_route},    [STEP_COLLECT] = {"collect", step_collect},
+    [STEP_LEASE] = {"lease", step_lease},    [STEP_CONNECT] = {"connect", step_connect},
+    [STEP_SEND] = {"send", step_send},       [STEP_STREAM] = {"stream", step_stream},
+    [STEP_FILE] = {"file", step_file},       [STEP_FLUSH] = {"flush", step_flush},
     [STEP_FINISH] = {"finish", step_finish},
 };
 
@@ -108,7 +108,9 @@ enum step_result exchange_answer(struct exchange *x, unsigned status, const char
         .request_uuid = str_make(x->uuid_text, 36),
         .location = x->location,
         .allow = status == 405 ? STR("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS") : STR_NONE,
-        .retry_after = status != 503 ? 0 : x->app != NULL ? app_retry_after(x->app) : 1,
+        .retry_after = status != 503    ? 0
+                       : x->app != NULL ? app_retry_after(x->app)
+                                        : 1,
         .keep_alive = x->keep_alive && !x->proxy->draining,
         .head_method = x->request != NULL && x->request->head_method,
         .client_minor = x->request != NULL ? x->request->minor : 1,
@@ -131,8 +133,8 @@ enum step_result exchange_fail(struct exchange *x, unsigned status, enum close_r
 
 /* ---- the client leaves ---- */
 
-/* The worker goes on with a request it has whole; the lease stays its until it has answered, so that the next request does
- * not wait behind it unseen. Kinds that notice a closed connection by themselves are simply closed. */
+/* The worker goes on with a request it has whole; the lease stays its until it has answered, so that the next request
+ * does not wait behind it unseen. Kinds that notice a closed connection by themselves are simply closed. */
 static bool becomes_orphan(const struct exchange *x) {
     return x->upstream != NULL && x->lease.state == LEASE_HELD && x->request_sent && !x->reply_read &&
            !kind_of(x->config->type)->parallel;

@@ -41,8 +41,8 @@ struct static_send {
     struct exchange *exchange;
     struct static_lookup lookup;
     uint64_t offset, left;
-    bool looking;  /* the lookup is under way */
-    bool warming;  /* a helper reads the next pages into the page cache */
+    bool looking; /* the lookup is under way */
+    bool warming; /* a helper reads the next pages into the page cache */
     struct helper_job warm;
     uint64_t warmed; /* up to this offset the pages were warmed */
 };
@@ -51,11 +51,11 @@ struct exchange {
     unsigned magic;
 #define EXCHANGE_MAGIC 0xe8c4a69e
     enum exchange_step step;
-    bool running;            /* exchange_run is on the stack */
-    struct arena *arena;     /* this struct's own */
+    bool running;        /* exchange_run is on the stack */
+    struct arena *arena; /* this struct's own */
     struct proxy *proxy;
-    struct client *client;   /* NULL: it left, or the exchange became an orphan */
-    struct list_node node;   /* on proxy->orphans */
+    struct client *client; /* NULL: it left, or the exchange became an orphan */
+    struct list_node node; /* on proxy->orphans */
     struct loop_freed freed;
     struct snapshot *snapshot;
 
@@ -70,53 +70,53 @@ struct exchange {
     /* ROUTE */
     const struct app_config *config; /* NULL: no route */
     struct app *app;
-    struct str host, path, prefix;   /* normalised; path with its prefix */
-    struct str worker_path;          /* prefix stripped */
+    struct str host, path, prefix; /* normalised; path with its prefix */
+    struct str worker_path;        /* prefix stripped */
     struct ip client_ip;
     struct client_key client_key;
-    struct str location;             /* of a redirect of our own */
-    struct str set_cookie;           /* value of a new LB cookie */
+    struct str location;   /* of a redirect of our own */
+    struct str set_cookie; /* value of a new LB cookie */
     struct str forwarded_for, forwarded_proto, forwarded_host, forwarded_prefix, traceparent, trace_id;
-    struct str upgrade;              /* the token that goes on */
-    bool buffered;                   /* request and reply are spooled */
+    struct str upgrade; /* the token that goes on */
+    bool buffered;      /* request and reply are spooled */
 
     /* COLLECT and SEND: the request's body */
-    struct spool *upload;        /* buffered: the whole body */
-    bool request_read;           /* its last byte came from the client */
-    bool request_sent;           /* its last byte went to the worker */
+    struct spool *upload; /* buffered: the whole body */
+    bool request_read;    /* its last byte came from the client */
+    bool request_sent;    /* its last byte went to the worker */
     bool continue_sent;
-    bool request_queued;         /* its last byte is in upstream->out or beyond */
-    bool request_broken;         /* the worker takes no more of it */
+    bool request_queued;               /* its last byte is in upstream->out or beyond */
+    bool request_broken;               /* the worker takes no more of it */
     enum http_framing request_framing; /* towards the worker */
-    bool streamed;               /* body bytes went to a worker and cannot be replayed */
+    bool streamed;                     /* body bytes went to a worker and cannot be replayed */
     uint64_t request_bytes;
 
     /* LEASE, CONNECT */
     struct lease lease;
     unsigned attempts;
-    bool retried;                /* a reused connection was closed before a byte of reply */
+    bool retried; /* a reused connection was closed before a byte of reply */
     struct dial dial;
     bool dialling;
     struct upstream *upstream;
 
     /* STREAM */
     struct http_reader *reply_reader;
-    bool reply_began;          /* a byte of the final head arrived */
-    bool head_sent;            /* a final status line is in client->out or sent: nothing else can be answered */
-    bool reply_read;           /* the reply is complete */
-    bool client_broken;        /* writing failed: reply_flush says so */
-    bool reply_failed;         /* cut short: the client must see a broken connection */
+    bool reply_began;   /* a byte of the final head arrived */
+    bool head_sent;     /* a final status line is in client->out or sent: nothing else can be answered */
+    bool reply_read;    /* the reply is complete */
+    bool client_broken; /* writing failed: reply_flush says so */
+    bool reply_failed;  /* cut short: the client must see a broken connection */
     enum http_framing client_framing;
-    struct spool *download;    /* buffered: what the client does not take yet */
+    struct spool *download; /* buffered: what the client does not take yet */
     unsigned status;
     uint64_t response_bytes;
-    dur_t first_byte, queued;  /* -1: did not happen */
+    dur_t first_byte, queued; /* -1: did not happen */
 
     /* FILE */
     struct static_send *file;
 
     /* FINISH */
-    char target[96];    /* "Worker::sales::1" of the endpoint that was tried last; empty: none was */
+    char target[96]; /* "Worker::sales::1" of the endpoint that was tried last; empty: none was */
     unsigned worker_id;
     bool keep_alive;
     const char *error;
@@ -150,17 +150,18 @@ enum step_result exchange_fail(struct exchange *x, unsigned status, enum close_r
 void exchange_release_upstream(struct exchange *x, bool reuse, enum close_reason why);
 
 /* The steps, in their files. */
-enum step_result step_route(struct exchange *x);    /* step_route.c */
-enum step_result step_collect(struct exchange *x);  /* request_body.c */
-enum step_result step_lease(struct exchange *x);    /* step_lease.c */
-enum step_result step_connect(struct exchange *x);  /* step_lease.c */
-enum step_result step_send(struct exchange *x);     /* request_body.c */
-enum step_result step_stream(struct exchange *x);   /* reply.c */
-enum step_result step_file(struct exchange *x);     /* static_send.c */
-enum step_result step_flush(struct exchange *x);    /* reply.c */
-enum step_result step_finish(struct exchange *x);   /* finish.c */
+enum step_result step_route(struct exchange *x);   /* step_route.c */
+enum step_result step_collect(struct exchange *x); /* request_body.c */
+enum step_result step_lease(struct exchange *x);   /* step_lease.c */
+enum step_result step_connect(struct exchange *x); /* step_lease.c */
+enum step_result step_send(struct exchange *x);    /* request_body.c */
+enum step_result step_stream(struct exchange *x);  /* reply.c */
+enum step_result step_file(struct exchange *x);    /* static_send.c */
+enum step_result step_flush(struct exchange *x);   /* reply.c */
+enum step_result step_finish(struct exchange *x);  /* finish.c */
 
-/* request_body.c: moves body bytes from client or spool to the worker. False: the worker's side failed (x was answered). */
+/* request_body.c: moves body bytes from client or spool to the worker. False: the worker's side failed (x was
+ * answered). */
 bool request_pump(struct exchange *x);
 /* reply.c: bytes for the client, into out, socket or spool. */
 void reply_put(struct exchange *x, struct str bytes);

@@ -82,8 +82,7 @@ void forwarded_prefix(struct exchange *x) {
     struct str before = peer_trusted(x) ? http_value(x->request, STR("X-Forwarded-Prefix")) : STR_NONE;
     while (before.n > 0 && before.p[before.n - 1] == '/')
         before.n--;
-    x->forwarded_prefix =
-        before.n == 0 ? ours : arena_printf(x->arena, "%.*s%.*s", STR_ARG(before), STR_ARG(ours));
+    x->forwarded_prefix = before.n == 0 ? ours : arena_printf(x->arena, "%.*s%.*s", STR_ARG(before), STR_ARG(ours));
 }
 
 static bool lower_hex(struct str s) {

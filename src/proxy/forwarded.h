@@ -8,8 +8,8 @@
 void forwarded_client(struct exchange *x);
 /* Fills forwarded_prefix. Needs the route. */
 void forwarded_prefix(struct exchange *x);
-/* Fills traceparent and trace_id: the client's own when it is valid (https://www.w3.org/TR/trace-context/), else a new one
- * whose trace-id is the request's uuid. */
+/* Fills traceparent and trace_id: the client's own when it is valid (https://www.w3.org/TR/trace-context/), else a new
+ * one whose trace-id is the request's uuid. */
 void forwarded_trace(struct exchange *x);
 
 #endif

@@ -29,7 +29,7 @@ struct proxy *proxy_new(struct loop *l, struct log *log, struct helpers *helpers
 void proxy_free(struct proxy *p) {
     CHECK_OBJ_NOTNULL(p, PROXY_MAGIC);
     ASSERT(proxy_client_count(p) == 0 && list_empty(&p->orphans));
-    LIST_FOREACH(&p->listeners, struct listener, l, node) {
+    LIST_FOREACH (&p->listeners, struct listener, l, node) {
         list_remove(&l->node);
         listener_close(l);
     }
@@ -81,7 +81,7 @@ size_t proxy_client_count(const struct proxy *p) {
 void proxy_ended(struct proxy *p) {
     if (p->accept_paused && (int64_t)proxy_client_count(p) < p->connection_limit) {
         p->accept_paused = false;
-        LIST_FOREACH(&p->listeners, struct listener, l, node) {
+        LIST_FOREACH (&p->listeners, struct listener, l, node) {
             listener_start(l, client_accept, p);
         }
     }
@@ -96,11 +96,11 @@ void proxy_drain(struct proxy *p, void (*drained)(void *owner), void *owner) {
     p->draining = true;
     p->drained = drained;
     p->drained_owner = owner;
-    LIST_FOREACH(&p->listeners, struct listener, l, node) {
+    LIST_FOREACH (&p->listeners, struct listener, l, node) {
         list_remove(&l->node);
         listener_close(l);
     }
-    LIST_FOREACH(&p->idle, struct client, c, node) {
+    LIST_FOREACH (&p->idle, struct client, c, node) {
         if (c->reader == NULL)
             client_close_idle(c, CLOSE_SHUTDOWN);
     }
@@ -109,24 +109,24 @@ void proxy_drain(struct proxy *p, void (*drained)(void *owner), void *owner) {
 
 void proxy_close_all(struct proxy *p) {
     p->draining = true;
-    LIST_FOREACH(&p->listeners, struct listener, l, node) {
+    LIST_FOREACH (&p->listeners, struct listener, l, node) {
         list_remove(&l->node);
         listener_close(l);
     }
-    LIST_FOREACH(&p->tunnels, struct tunnel, t, node) {
+    LIST_FOREACH (&p->tunnels, struct tunnel, t, node) {
         tunnel_cut(t, 1001, "the server is going away", CLOSE_SHUTDOWN);
     }
-    LIST_FOREACH(&p->busy, struct client, c, node) {
+    LIST_FOREACH (&p->busy, struct client, c, node) {
         exchange_client_left(c->exchange, CLOSE_SHUTDOWN);
     }
-    LIST_FOREACH(&p->orphans, struct exchange, x, node) {
+    LIST_FOREACH (&p->orphans, struct exchange, x, node) {
         exchange_release_upstream(x, false, CLOSE_SHUTDOWN);
         exchange_resume(x, STEP_FINISH);
     }
-    LIST_FOREACH(&p->idle, struct client, c, node) {
+    LIST_FOREACH (&p->idle, struct client, c, node) {
         client_close_idle(c, CLOSE_SHUTDOWN);
     }
-    LIST_FOREACH(&p->lingers, struct client, c, node) {
+    LIST_FOREACH (&p->lingers, struct client, c, node) {
         client_close(c, CLOSE_SHUTDOWN, false);
     }
     proxy_ended(p);
@@ -135,13 +135,13 @@ void proxy_close_all(struct proxy *p) {
 void proxy_end(struct proxy *p) {
     p->drained = NULL;
     proxy_close_all(p);
-    LIST_FOREACH(&p->tunnels, struct tunnel, t, node) {
+    LIST_FOREACH (&p->tunnels, struct tunnel, t, node) {
         tunnel_expired(t);
     }
 }
 
 void proxy_endpoint_retired(struct endpoint *e) {
-    LIST_FOREACH(&e->idle, struct upstream, u, node) {
+    LIST_FOREACH (&e->idle, struct upstream, u, node) {
         upstream_close(u, CLOSE_WORKER_GONE);
     }
 }

@@ -29,19 +29,19 @@ struct proxy {
     struct http_limits limits; /* of the current snapshot */
     int64_t connection_limit;
 
-    struct list idle;     /* clients between two requests, or reading a head; least recently used first */
-    struct list busy;     /* clients with an exchange */
-    struct list lingers;  /* clients that are told goodbye */
-    struct list tunnels;  /* of struct tunnel */
-    struct list orphans;  /* exchanges whose client left and whose worker still computes */
+    struct list idle;    /* clients between two requests, or reading a head; least recently used first */
+    struct list busy;    /* clients with an exchange */
+    struct list lingers; /* clients that are told goodbye */
+    struct list tunnels; /* of struct tunnel */
+    struct list orphans; /* exchanges whose client left and whose worker still computes */
 
-    struct list listeners; /* of struct listener, accepting for this proxy */
-    bool accept_paused;    /* limits.connections reached */
-    bool draining;         /* graceful stop: no keep-alive any more */
+    struct list listeners;        /* of struct listener, accepting for this proxy */
+    bool accept_paused;           /* limits.connections reached */
+    bool draining;                /* graceful stop: no keep-alive any more */
     void (*drained)(void *owner); /* once, while draining: no exchange and no tunnel is left */
     void *drained_owner;
 
-    struct recycle *recycle; /* arenas of finished exchanges, kept for the next */
+    struct recycle *recycle;        /* arenas of finished exchanges, kept for the next */
     uint64_t requests, connections; /* since start */
 };
 
@@ -52,13 +52,13 @@ void proxy_free(struct proxy *p);
 void proxy_use(struct proxy *p, struct snapshot *s);
 /* The proxy accepts on it from now on and owns it. */
 void proxy_listen(struct proxy *p, struct listener *l);
-/* Closes the listeners and idle clients; exchanges and tunnels go on. drained() is called when none is left, perhaps from
- * inside this call. */
+/* Closes the listeners and idle clients; exchanges and tunnels go on. drained() is called when none is left, perhaps
+ * from inside this call. */
 void proxy_drain(struct proxy *p, void (*drained)(void *owner), void *owner);
 /* The deadline passed: tunnels get Close 1001 (RFC 6455 7.4.1), exchanges are cut. */
 void proxy_close_all(struct proxy *p);
-/* The process ends: nothing is said to anybody any more. helpers_free must follow before the loop goes, since exchanges may
- * wait for a helper's job. */
+/* The process ends: nothing is said to anybody any more. helpers_free must follow before the loop goes, since exchanges
+ * may wait for a helper's job. */
 void proxy_end(struct proxy *p);
 /* struct app_callbacks.endpoint_retired: closes its idle connections. */
 void proxy_endpoint_retired(struct endpoint *e);

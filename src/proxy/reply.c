@@ -13,7 +13,7 @@
 #include "proxy/tunnel.h"
 
 #define CLIENT_OUT_MAX (4 * BUF_BLOCK)
-#define READ_LARGE (4 * BUF_BLOCK)
+#define READ_LARGE     (4 * BUF_BLOCK)
 
 /* ---- towards the client ---- */
 
@@ -282,8 +282,8 @@ static void reply_parse(struct exchange *x) {
     }
 }
 
-/* The worker closed. A connection that was used before may have been closed before it saw our request: once more, on a fresh
- * one (only requests that may be repeated ever go on such a connection). */
+/* The worker closed. A connection that was used before may have been closed before it saw our request: once more, on a
+ * fresh one (only requests that may be repeated ever go on such a connection). */
 static void reply_cut(struct exchange *x, enum close_reason why) {
     struct upstream *u = x->upstream;
     if (!x->reply_began && u->reused && !x->retried && x->client != NULL && !x->streamed) {

@@ -11,25 +11,25 @@
 #include "base/helper.h"
 
 #define SPOOL_MEMORY ((size_t)64 * 1024)
-#define SPOOL_CHUNK ((size_t)128 * 1024) /* most bytes on the way to or from the file at once */
+#define SPOOL_CHUNK  ((size_t)128 * 1024) /* most bytes on the way to or from the file at once */
 
 struct spool {
     struct helpers *helpers;
     /* Called in the loop when a write or read finished: look again. */
     void (*progress)(struct spool *s);
-    void *owner;            /* for progress */
-    struct buf memory;      /* bytes [0, SPOOL_MEMORY) */
-    uint64_t length;        /* bytes written so far */
-    uint64_t in_file;       /* of them in the file */
-    struct buf tail;        /* not yet in the file */
-    struct buf chunk;       /* read ahead from the file … */
-    uint64_t chunk_at;      /* … these bytes begin here */
-    uint64_t read_at;       /* the reader's offset */
-    int fd;                 /* -1: no file yet */
-    bool busy;              /* a job is under way: the spool must not be freed */
-    bool failed;            /* the disk is full or broken: nothing more can be written, what there is can be read */
-    bool broken;            /* what was written cannot be read back */
-    int error;              /* errno of either */
+    void *owner;       /* for progress */
+    struct buf memory; /* bytes [0, SPOOL_MEMORY) */
+    uint64_t length;   /* bytes written so far */
+    uint64_t in_file;  /* of them in the file */
+    struct buf tail;   /* not yet in the file */
+    struct buf chunk;  /* read ahead from the file … */
+    uint64_t chunk_at; /* … these bytes begin here */
+    uint64_t read_at;  /* the reader's offset */
+    int fd;            /* -1: no file yet */
+    bool busy;         /* a job is under way: the spool must not be freed */
+    bool failed;       /* the disk is full or broken: nothing more can be written, what there is can be read */
+    bool broken;       /* what was written cannot be read back */
+    int error;         /* errno of either */
     struct {
         struct helper_job job;
         bool write;

@@ -30,7 +30,8 @@ static enum step_result look_up(struct exchange *x) {
     static_lookup_prepare(&f->lookup);
     f->lookup.job.done = looked_up;
     f->looking = helper_submit(x->proxy->helpers, &f->lookup.job);
-    return f->looking ? STEP_WAIT : exchange_answer(x, 503, "helpers_busy", "The server is busy. Try again in a moment.");
+    return f->looking ? STEP_WAIT
+                      : exchange_answer(x, 503, "helpers_busy", "The server is busy. Try again in a moment.");
 }
 
 static enum step_result answer_lookup(struct exchange *x, unsigned status) {

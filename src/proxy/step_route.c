@@ -5,7 +5,8 @@
 #include "proxy/forwarded.h"
 #include "route/path.h"
 
-/* RFC 9110 7.8: the first token offered that the app lets through; h2c never (it would speak another protocol past us). */
+/* RFC 9110 7.8: the first token offered that the app lets through; h2c never (it would speak another protocol past us).
+ */
 static struct str upgrade_token(struct exchange *x) {
     if (!x->request->upgrade)
         return STR_NONE;
@@ -70,8 +71,7 @@ static bool has_body(const struct http_head *h) {
 
 static bool body_too_large(const struct exchange *x) {
     int64_t most = x->config->body_size;
-    return most != SIZE_UNLIMITED && x->request->framing == HTTP_LENGTH &&
-           x->request->content_length > (uint64_t)most;
+    return most != SIZE_UNLIMITED && x->request->framing == HTTP_LENGTH && x->request->content_length > (uint64_t)most;
 }
 
 enum step_result step_route(struct exchange *x) {

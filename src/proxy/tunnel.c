@@ -10,7 +10,7 @@
 
 #include "proxy/exchange.h"
 
-#define TUNNEL_BLOCK ((size_t)32 * 1024)
+#define TUNNEL_BLOCK    ((size_t)32 * 1024)
 #define TUNNEL_CUT_TIME (1 * DUR_S)
 
 /* One direction, seen from its pump. */
@@ -22,18 +22,26 @@ struct direction {
     struct ws_follower *follower;
     uint64_t *bytes;
     bool *done;
-    bool eof;            /* the source ended */
+    bool eof; /* the source ended */
     bool to_client;
 };
 
 static struct direction direction_up(struct tunnel *t) {
-    return (struct direction){t,        &t->client->conn, &t->upstream->conn, &t->client->in, &t->upstream->out,
-                              &t->up,   &t->up_bytes,     &t->up_done,        t->client->eof, false};
+    return (struct direction){t,      &t->client->conn, &t->upstream->conn, &t->client->in, &t->upstream->out,
+                              &t->up, &t->up_bytes,     &t->up_done,        t->client->eof, false};
 }
 
 static struct direction direction_down(struct tunnel *t, bool eof) {
-    return (struct direction){t,        &t->upstream->conn, &t->client->conn, &t->upstream->in, &t->client->out,
-                              &t->down, &t->down_bytes,     &t->down_done,    eof,              true};
+    return (struct direction){t,
+                              &t->upstream->conn,
+                              &t->client->conn,
+                              &t->upstream->in,
+                              &t->client->out,
+                              &t->down,
+                              &t->down_bytes,
+                              &t->down_done,
+                              eof,
+                              true};
 }
 
 static void tunnel_destroy(void *object) {
@@ -197,7 +205,8 @@ void tunnel_cut(struct tunnel *t, unsigned code, const char *reason, enum close_
         tunnel_look_finished(t);
 }
 
-/* A tunnel has no deadline, so the kernel finds out when the other machine is gone. Fails for Unix sockets, harmlessly. */
+/* A tunnel has no deadline, so the kernel finds out when the other machine is gone. Fails for Unix sockets, harmlessly.
+ */
 static void tunnel_keepalive(int fd) {
     const int on = 1, idle_s = 120, interval_s = 30, probes = 4;
     (void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);

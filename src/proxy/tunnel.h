@@ -24,11 +24,11 @@ struct tunnel {
     struct endpoint *endpoint; /* pinned */
     struct client_key client_key;
     bool websocket;
-    bool cutting;            /* Close frames are (to be) put in; nothing more is relayed after them */
-    bool worker_eof;         /* the worker sent FIN (client->eof says the same of the client) */
-    bool up_done, down_done; /* towards worker, towards client: everything was written and shut down */
-    unsigned close_code;     /* while cutting */
-    const char *close_text;  /* static */
+    bool cutting;                /* Close frames are (to be) put in; nothing more is relayed after them */
+    bool worker_eof;             /* the worker sent FIN (client->eof says the same of the client) */
+    bool up_done, down_done;     /* towards worker, towards client: everything was written and shut down */
+    unsigned close_code;         /* while cutting */
+    const char *close_text;      /* static */
     struct ws_follower up, down; /* of what was written towards the worker, towards the client */
     uint64_t up_bytes, down_bytes;
     struct uuid request_uuid;
@@ -39,8 +39,8 @@ struct tunnel {
 
 /* The worker said 101 and the reply's head is in client->out. Takes client and upstream over from the exchange. */
 void tunnel_begin(struct exchange *x);
-/* Ends it with a WebSocket Close of that code to both sides at the next frame boundary, 1 s at most; other protocols are
- * closed at once. reason: a static text of at most 123 bytes. */
+/* Ends it with a WebSocket Close of that code to both sides at the next frame boundary, 1 s at most; other protocols
+ * are closed at once. reason: a static text of at most 123 bytes. */
 void tunnel_cut(struct tunnel *t, unsigned code, const char *reason, enum close_reason why);
 
 void tunnel_client_readable(struct tunnel *t);

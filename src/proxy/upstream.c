@@ -8,7 +8,7 @@
 #include "proxy/tunnel.h"
 
 #define UPSTREAM_IDLE_TIME (60 * DUR_S)
-#define UPSTREAM_IDLE_MAX 512 /* per endpoint; the least recently used goes */
+#define UPSTREAM_IDLE_MAX  512 /* per endpoint; the least recently used goes */
 
 static struct upstream *upstream_of(struct conn *conn) {
     struct upstream *u = CONTAINER_OF(conn, struct upstream, conn);

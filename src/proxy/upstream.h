@@ -22,7 +22,7 @@ struct upstream {
     struct exchange *exchange; /* NULL: idle, or a tunnel's */
     struct tunnel *tunnel;
     bool tcp;
-    bool reused;               /* has served an exchange before */
+    bool reused; /* has served an exchange before */
     struct loop_freed freed;
 };
 

@@ -14,7 +14,8 @@ struct route_match {
 
 /* From every app's hosts and routes; lives in the snapshot's arena and as long. */
 struct route_table *route_table_new(struct snapshot *s);
-/* host and path normalised (route/path.h). An app with a host of that name wins over one without; then the longest prefix. */
+/* host and path normalised (route/path.h). An app with a host of that name wins over one without; then the longest
+ * prefix. */
 struct route_match route_find(const struct route_table *t, struct str host, struct str path);
 
 #endif

@@ -159,7 +159,15 @@ def test_404_keeps_the_connection(faucet, origin):
     f = faucet({"apps": {"a": upstream(o)}}, origins=[o])
     c = f.client()
     for _ in range(3):
-        c.send("POST /nothing HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc")
+        c.send("GET /nothing HTTP/1.1\r\nHost: x\r\n\r\n")
         assert c.read_response().status == 404
+        c.send("GET /a/x HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert c.read_response().status == 200
+    c.send("POST /nothing HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc")
+    r = c.read_response()
+    assert r.status == 404
+    if "close" in (r["Connection"] or "").lower():      # a body that nobody reads may cost the connection, if that is said
+        assert c.wait_eof(5)
+    else:
         c.send("GET /a/x HTTP/1.1\r\nHost: x\r\n\r\n")
         assert c.read_response().status == 200
