@@ -113,7 +113,6 @@ struct app_config {
 #include "config/settings.def"
     struct app_telemetry telemetry; /* the daemon's where the app names none */
     /* Filled by the kind (app/kind.h) during check: */
-<<<<<<< HEAD
     struct strings interpreter; /* argv prefix found for the kind: e.g. {"/usr/bin/Rscript"} */
     struct string_map dotenv;   /* .Renviron and .env of the app, later wins */
     uint64_t process_hash;      /* over everything a change of which needs new workers */
@@ -123,13 +122,6 @@ struct app_config {
     int64_t restart_mtime_ns; /* of <dir>/restart.txt */
     uint64_t settings_hash;   /* over every effective value of the app, telemetry included */
     const char *where;        /* "faucet.yaml:12:3" of the app's key, for messages */
-=======
-    struct strings interpreter; /* argv prefix found for the kind: e.g. {"/usr/bin/Rscript"} */
-    struct string_map dotenv;   /* .Renviron and .env of the app, later wins */
-    uint64_t process_hash;      /* over everything a change of which needs new workers */
-    uint64_t settings_hash;     /* over every effective value of the app, telemetry included */
-    const char *where;          /* "faucet.yaml:12:3" of the app's key, for messages */
->>>>>>> main
 };
 
 struct snapshot {
