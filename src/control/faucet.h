@@ -10,6 +10,15 @@
 #include "control/options.h"
 #include "proxy/proxy.h"
 
+/* Reloads that ended, for /status and /metrics; counted by reload.c. */
+struct reload_tally {
+    uint64_t ended[4]; /* by enum reload_result, RELOAD_DONE … RELOAD_FAILED */
+    bool last_failed;  /* whatever was not RELOAD_DONE */
+    wall_t last;       /* 0: none yet */
+};
+
+struct control_socket; /* control/control_socket.h */
+
 struct faucet {
     unsigned magic;
 #define FAUCET_MAGIC 0xfa0ce71a
@@ -21,10 +30,13 @@ struct faucet {
     struct resolver *resolver;
     struct apps *apps;
     struct proxy *proxy;
-    struct snapshot *snapshot;  /* what is served now */
-    char *runtime_dir;          /* ours alone, removed at the end */
-    const char *app_name;       /* `faucet start`: the one app's */
-    struct boot_report *report; /* --wait-ready, NULL otherwise */
+    struct snapshot *snapshot;      /* what is served now */
+    char *runtime_dir;              /* ours alone, removed at the end */
+    const char *app_name;           /* `faucet start`: the one app's */
+    struct boot_report *report;     /* --wait-ready, NULL otherwise */
+    struct control_socket *control; /* NULL: none could be made */
+    struct reload_tally reloads;
+    mono_t started;
 
     int signal_fd;
     ev_io signals;
