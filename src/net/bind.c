@@ -147,7 +147,13 @@ void bind_remove_file(const struct address *a, dev_t device, ino_t inode) {
 
 /* ---- TCP ------------------------------------------------------------------- */
 
-static const char *bind_tcp(int fd, const struct address *a) {
+bool bind_share_port(int fd, bool on) {
+    const int value = on;
+
+    return setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &value, sizeof value) == 0;
+}
+
+static const char *bind_tcp(int fd, const struct address *a, bool share_port) {
     static const int on = 1;
 
     /* without it a restart is refused while old connections are in TIME_WAIT */
@@ -155,12 +161,14 @@ static const char *bind_tcp(int fd, const struct address *a) {
         return say(a, errno);
     if (a->any.sa_family == AF_INET6 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on) < 0)
         return say(a, errno);
+    if (share_port && !bind_share_port(fd, true))
+        return say(a, errno);
     return bind(fd, &a->any, a->length) < 0 ? say(a, errno) : NULL;
 }
 
 /* ---- both ------------------------------------------------------------------ */
 
-int bind_listening(const struct address *a, unsigned mode, struct stat *made, const char **why) {
+int bind_listening(const struct address *a, unsigned mode, bool share_port, struct stat *made, const char **why) {
     bool is_unix = a->any.sa_family == AF_UNIX;
     int fd = make_socket(a);
 
@@ -169,7 +177,7 @@ int bind_listening(const struct address *a, unsigned mode, struct stat *made, co
         *why = say(a, errno);
         return -1;
     }
-    *why = is_unix ? bind_unix(fd, a, mode, made) : bind_tcp(fd, a);
+    *why = is_unix ? bind_unix(fd, a, mode, made) : bind_tcp(fd, a, share_port);
     if (*why == NULL && listen(fd, SOMAXCONN) < 0) {
         *why = say(a, errno);
         if (is_unix)

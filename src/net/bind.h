@@ -9,9 +9,12 @@
 /*
  * A bound, listening, nonblocking, CLOEXEC stream socket, or -1: *why is a static text. Unix sockets: the file has
  * `mode` (never more, not even for a moment) and *made is the file's stat, so that only that file is removed later; a
- * dead server's socket file is replaced, a living one's is refused. TCP: *made is zeroed.
+ * dead server's socket file is replaced, a living one's is refused. TCP: *made is zeroed; share_port: with SO_REUSEPORT
+ * (socket(7)), which stays set.
  */
-int bind_listening(const struct address *a, unsigned mode, struct stat *made, const char **why) MUST_CHECK;
+int bind_listening(const struct address *a, unsigned mode, bool share_port, struct stat *made,
+                   const char **why) MUST_CHECK;
+bool bind_share_port(int fd, bool on); /* false with errno */
 
 /* Removes the socket file at a's path if it is still the one with that device and inode. */
 void bind_remove_file(const struct address *a, dev_t device, ino_t inode);

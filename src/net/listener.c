@@ -98,6 +98,12 @@ static void on_acceptable(struct ev_loop *loop, ev_io *w, int events) {
             return;
 }
 
+void listener_accept_all(struct listener *l) {
+    CHECK_OBJ_NOTNULL(l, LISTENER_MAGIC);
+    while (ev_is_active(&l->acceptable) && accept_one(l))
+        continue;
+}
+
 void listener_start(struct listener *l, void (*accepted)(struct listener *, int, const struct address *), void *owner) {
     CHECK_OBJ_NOTNULL(l, LISTENER_MAGIC);
     ASSERT(l->fd >= 0);
@@ -116,13 +122,15 @@ void listener_stop(struct listener *l) {
 /* ---- making and closing --------------------------------------------------- */
 
 /* The address comes from the kernel: in place of port 0 stands the one it chose. */
-static struct listener *wrap(struct loop *loop, struct log *log, int fd) {
+static struct listener *wrap(struct loop *loop, struct log *log, int fd, const char *configured) {
     struct listener *l;
 
     ALLOC_OBJ(l, LISTENER_MAGIC);
     l->loop = loop;
     l->log = log;
     l->fd = fd;
+    l->configured = strdup(configured);
+    XXXAN(l->configured);
     l->address.length = ADDRESS_ROOM;
     AZ(getsockname(fd, &l->address.any, &l->address.length));
     address_format(&l->address, l->text, sizeof l->text);
@@ -133,28 +141,73 @@ static struct listener *wrap(struct loop *loop, struct log *log, int fd) {
     return l;
 }
 
-struct listener *listener_open(struct loop *loop, struct log *log, const char *text, unsigned mode, char **error) {
+static uint16_t port_of(const struct address *a) {
+    return a->any.sa_family == AF_INET ? a->in.sin_port : a->in6.sin6_port;
+}
+
+/* TCP, the same port, and one of the two is the wildcard of that family (or an inherited [::] that takes IPv4 as well).
+ */
+static bool overlap(const struct listener *l, const struct address *wanted) {
+    if (!address_is_tcp(&l->address) || !address_is_tcp(wanted) || port_of(&l->address) != port_of(wanted))
+        return false;
+    return l->inherited || l->address.any.sa_family == wanted->any.sa_family;
+}
+
+/* How many of `own` overlap; each is told whether its port may be shared. */
+static size_t share_ports(const struct list *own, const struct address *wanted, bool on) {
+    size_t n = 0;
+
+    if (own == NULL)
+        return 0;
+    LIST_FOREACH (own, struct listener, l, node) {
+        if (overlap(l, wanted) && bind_share_port(l->fd, on))
+            n++;
+    }
+    return n;
+}
+
+static struct listener *open_address(struct loop *loop, struct log *log, const char *text, unsigned mode,
+                                     const struct list *own, bool *overlaps, char **error) {
     struct address wanted;
     struct stat made;
     const char *why;
     int fd = -1;
 
-    if (bind_resolve(str_of(text), &wanted, &why))
-        fd = bind_listening(&wanted, mode, &made, &why);
+    *overlaps = false;
+    if (bind_resolve(str_of(text), &wanted, &why)) {
+        *overlaps = share_ports(own, &wanted, true) > 0;
+        fd = bind_listening(&wanted, mode, *overlaps, &made, &why);
+        if (*overlaps)
+            (void)share_ports(own, &wanted, false);
+        if (*overlaps && fd >= 0)
+            (void)bind_share_port(fd, false);
+    }
     if (fd < 0) {
         XXXASSERT(asprintf(error, "%s: %s", text, why) >= 0);
         return NULL;
     }
-    struct listener *l = wrap(loop, log, fd);
+    struct listener *l = wrap(loop, log, fd, text);
     l->device = made.st_dev;
     l->inode = made.st_ino;
     return l;
+}
+
+struct listener *listener_open(struct loop *loop, struct log *log, const char *text, unsigned mode, char **error) {
+    bool overlaps;
+
+    return open_address(loop, log, text, mode, NULL, &overlaps, error);
+}
+
+struct listener *listener_open_beside(struct loop *loop, struct log *log, const char *text, unsigned mode,
+                                      const struct list *own, bool *overlaps, char **error) {
+    return open_address(loop, log, text, mode, own, overlaps, error);
 }
 
 static void destroy(void *object) {
     struct listener *l;
 
     CAST_OBJ_NOTNULL(l, object, LISTENER_MAGIC);
+    free(l->configured);
     FREE_OBJ(l);
 }
 
@@ -196,6 +249,16 @@ static bool serves(int fd, const struct address *bound, const struct address *wa
            wanted->in.sin_addr.s_addr == htonl(INADDR_ANY) && wanted->in.sin_port == bound->in6.sin6_port;
 }
 
+bool listener_is_for(const struct listener *l, const char *text) {
+    struct address wanted;
+    const char *why;
+
+    CHECK_OBJ_NOTNULL(l, LISTENER_MAGIC);
+    if (strcmp(l->configured, text) == 0)
+        return true;
+    return address_parse(str_of(text), &wanted, &why) && serves(l->fd, &l->address, &wanted);
+}
+
 struct listener *listener_adopt(struct loop *loop, struct log *log, int fd, const char *text) {
     struct address bound = {.length = ADDRESS_ROOM}, wanted;
     const char *why;
@@ -209,7 +272,7 @@ struct listener *listener_adopt(struct loop *loop, struct log *log, int fd, cons
     int flags = fcntl(fd, F_GETFL);
     if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0 || fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
         return NULL;
-    struct listener *l = wrap(loop, log, fd);
+    struct listener *l = wrap(loop, log, fd, text);
     l->inherited = true;
     return l;
 }

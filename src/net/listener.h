@@ -20,7 +20,8 @@ struct listener {
     struct log *log;
     struct address address; /* as bound: port 0 is replaced by the port the kernel gave */
     char text[ADDRESS_TEXT_MAX];
-    int fd; /* -1: closed */
+    char *configured; /* as it was asked for: "localhost:80" */
+    int fd;           /* -1: closed */
     bool inherited;
     bool short_of_descriptors; /* an episode of EMFILE and the like: said once, until the backlog was empty again */
     dev_t device;              /* of the socket file that we made, inode 0: none; only that very file is removed */
@@ -39,6 +40,14 @@ struct listener {
  * getaddrinfo, at boot and in prepare only; the first IPv4 address is taken, else the first. */
 struct listener *listener_open(struct loop *l, struct log *log, const char *text, unsigned mode,
                                char **error) MUST_CHECK;
+/* The same while `own`, listeners of ours, hold the port on an overlapping address (127.0.0.1:80 → 0.0.0.0:80): they
+ * share it by SO_REUSEPORT for the moment of binding; afterwards nobody else can. *overlaps: there were such. */
+struct listener *listener_open_beside(struct loop *l, struct log *log, const char *text, unsigned mode,
+                                      const struct list *own, bool *overlaps, char **error) MUST_CHECK;
+/* Would listener_open(text) bind the address that l has? (Also spelt differently; a name is not looked up.) */
+bool listener_is_for(const struct listener *l, const char *text);
+/* Takes all that waits in the backlog; before a listener that served is closed. It must be accepting. */
+void listener_accept_all(struct listener *l);
 /* Wraps a descriptor passed by systemd, if it is a listening stream socket bound to `text`; NULL otherwise (the
  * descriptor stays the caller's). A socket on [::] that takes IPv4 as well (systemd's ListenStream=3838) counts as
  * 0.0.0.0 too. */

@@ -7,6 +7,7 @@
 
 #include "proxy/client.h"
 #include "proxy/exchange.h"
+#include "proxy/former_routes.h"
 #include "proxy/recycle.h"
 #include "proxy/tunnel.h"
 
@@ -23,6 +24,7 @@ struct proxy *proxy_new(struct loop *l, struct log *log, struct helpers *helpers
     list_init(&p->tunnels);
     list_init(&p->orphans);
     list_init(&p->listeners);
+    list_init(&p->former);
     return p;
 }
 
@@ -33,6 +35,7 @@ void proxy_free(struct proxy *p) {
         list_remove(&l->node);
         listener_close(l);
     }
+    former_routes_free(p);
     free(p->live);
     recycle_free_all(p);
     snapshot_unref(p->snapshot);
@@ -57,16 +60,20 @@ void proxy_use(struct proxy *p, struct snapshot *s) {
     CHECK_OBJ_NOTNULL(p, PROXY_MAGIC);
     CHECK_OBJ_NOTNULL(s, SNAPSHOT_MAGIC);
     struct snapshot *old = p->snapshot;
+    struct route_table *old_routes = p->routes;
+    struct app **old_live = p->live;
     p->snapshot = snapshot_ref(s);
     p->routes = route_table_new(s);
     p->limits.header_size = (size_t)s->daemon.limit_header_size;
     p->connection_limit = connection_limit(s);
-    free(p->live);
     p->live = calloc(s->app_count ? s->app_count : 1, sizeof *p->live);
     XXXAN(p->live);
     for (size_t i = 0; i < s->app_count; i++)
         p->live[i] = app_find(p->apps, s->apps[i]->name);
+    former_routes_keep(p, old, old_routes, old_live);
+    free(old_live);
     snapshot_unref(old);
+    proxy_ended(p); /* limits.connections may be higher now */
 }
 
 void proxy_listen(struct proxy *p, struct listener *l) {
@@ -138,6 +145,17 @@ void proxy_end(struct proxy *p) {
     LIST_FOREACH (&p->tunnels, struct tunnel, t, node) {
         tunnel_expired(t);
     }
+}
+
+void proxy_endpoint_drained(struct proxy *p, struct endpoint *e) {
+    LIST_FOREACH (&p->tunnels, struct tunnel, t, node) {
+        if (t->endpoint == e)
+            tunnel_cut(t, 1012, "this app was updated", CLOSE_DRAIN_TIMEOUT);
+    }
+}
+
+void proxy_app_gone(struct proxy *p, struct app *a) {
+    former_routes_forget_app(p, a);
 }
 
 void proxy_endpoint_retired(struct endpoint *e) {

@@ -26,6 +26,7 @@ struct proxy {
     struct snapshot *snapshot; /* current; a new exchange pins it */
     struct route_table *routes;
     struct app **live;         /* by app_config.index of the current snapshot; NULL for static apps */
+    struct list former;        /* former_routes.h */
     struct http_limits limits; /* of the current snapshot */
     int64_t connection_limit;
 
@@ -60,6 +61,10 @@ void proxy_close_all(struct proxy *p);
 /* The process ends: nothing is said to anybody any more. helpers_free must follow before the loop goes, since exchanges
  * may wait for a helper's job. */
 void proxy_end(struct proxy *p);
+/* struct app_callbacks.endpoint_drained: its tunnels get Close 1012 (service restart, RFC 6455 registry). */
+void proxy_endpoint_drained(struct proxy *p, struct endpoint *e);
+/* struct app_callbacks.app_gone */
+void proxy_app_gone(struct proxy *p, struct app *a);
 /* struct app_callbacks.endpoint_retired: closes its idle connections. */
 void proxy_endpoint_retired(struct endpoint *e);
 /* Clients of any state and tunnels. */

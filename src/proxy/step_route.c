@@ -1,7 +1,9 @@
 /*
  * ROUTE: from a parsed head to an app, or to an answer of our own.
  */
+#include "proxy/client_key.h"
 #include "proxy/exchange.h"
+#include "proxy/former_routes.h"
 #include "proxy/forwarded.h"
 #include "route/path.h"
 
@@ -19,34 +21,6 @@ static struct str upgrade_token(struct exchange *x) {
         }
     }
     return STR_NONE;
-}
-
-static const char *const same_site_names[] = {"Lax", "Strict", "None"};
-
-/* The client is its LB cookie; without one and with ip-hash, its address; else nobody. A new cookie is made where the
- * strategy needs one. */
-static void identify_client(struct exchange *x) {
-    const struct app_config *app = x->config;
-    struct uuid cookie;
-    if (app->strategy == STRATEGY_IP_HASH) {
-        if (x->client_ip.family != AF_UNSPEC) {
-            x->client_key.kind = CLIENT_ADDRESS;
-            memcpy(x->client_key.b, x->client_ip.b, sizeof x->client_key.b);
-        }
-        return;
-    }
-    if (!uuid_parse(http_cookie(x->request, str_of(app->cookie_name)), &cookie)) {
-        if (app->strategy != STRATEGY_COOKIE_HASH)
-            return;
-        cookie = uuid_v4();
-        char text[37];
-        uuid_format(&cookie, text);
-        bool secure = app->cookie_same_site == SAME_SITE_NONE || str_eq(x->forwarded_proto, STR("https"));
-        x->set_cookie = arena_printf(x->arena, "%s=%s; Path=/; HttpOnly; SameSite=%s%s", app->cookie_name, text,
-                                     same_site_names[app->cookie_same_site], secure ? "; Secure" : "");
-    }
-    x->client_key.kind = CLIENT_COOKIE;
-    memcpy(x->client_key.b, cookie.b, sizeof x->client_key.b);
 }
 
 static enum step_result redirect_to_slash(struct exchange *x) {
@@ -74,6 +48,38 @@ static bool body_too_large(const struct exchange *x) {
     return most != SIZE_UNLIMITED && x->request->framing == HTTP_LENGTH && x->request->content_length > (uint64_t)most;
 }
 
+/* A client with a live tunnel is served where that leads, under the configuration it was opened with. */
+static void follow_pin(struct exchange *x, struct route_match *match) {
+    struct snapshot *former;
+    if (list_empty(&x->proxy->former))
+        return;
+    if (!former_routes_find(x->proxy, x, match->app != NULL ? x->proxy->live[match->app->index] : NULL, &former, match,
+                            &x->app))
+        return;
+    snapshot_unref(x->snapshot);
+    x->snapshot = snapshot_ref(former);
+}
+
+/* False: it was answered, *decided says how to go on. */
+static bool find_app(struct exchange *x, enum step_result *decided) {
+    struct route_match match = route_find(x->proxy->routes, x->host, x->path);
+    follow_pin(x, &match);
+    if (match.app == NULL) {
+        *decided = exchange_answer(x, 404, "no_route", "No app answers this address.");
+        return false;
+    }
+    if (match.add_slash) {
+        *decided = redirect_to_slash(x);
+        return false;
+    }
+    x->config = match.app;
+    x->prefix = match.prefix;
+    x->worker_path = str_from(x->path, match.prefix.n - 1);
+    if (x->app == NULL)
+        x->app = x->proxy->live[x->config->index];
+    return true;
+}
+
 enum step_result step_route(struct exchange *x) {
     const struct http_head *request = x->request;
     const char *why = NULL;
@@ -86,25 +92,19 @@ enum step_result step_route(struct exchange *x) {
     if (str_eq(request->method, STR("TRACE")) || str_eq(request->method, STR("CONNECT")))
         return exchange_answer(x, 405, "method_not_allowed", "This method is not served here.");
 
-    struct route_match match = route_find(x->proxy->routes, x->host, x->path);
-    if (match.app == NULL)
-        return exchange_answer(x, 404, "no_route", "No app answers this address.");
-    if (match.add_slash)
-        return redirect_to_slash(x);
-    x->config = match.app;
-    x->prefix = match.prefix;
-    x->worker_path = str_from(x->path, match.prefix.n - 1);
+    enum step_result decided;
+    if (!find_app(x, &decided))
+        return decided;
     if (body_too_large(x))
         return exchange_answer(x, 413, "body_too_large", "The request's body is larger than this app takes.");
     if (x->config->type == APP_STATIC) {
         x->step = STEP_FILE;
         return STEP_MORE;
     }
-    x->app = x->proxy->live[x->config->index];
     if (x->app == NULL)
         return exchange_answer(x, 503, "app_gone", "This app is not running.");
     forwarded_prefix(x);
-    identify_client(x);
+    client_key_identify(x);
     x->upgrade = upgrade_token(x);
     x->buffered = app_config_buffers(x->config) && x->upgrade.n == 0;
     x->step = x->buffered && !x->request_read ? STEP_COLLECT : STEP_LEASE;

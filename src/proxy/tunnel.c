@@ -9,6 +9,7 @@
 #include <netinet/tcp.h>
 
 #include "proxy/exchange.h"
+#include "proxy/former_routes.h"
 
 #define TUNNEL_BLOCK    ((size_t)32 * 1024)
 #define TUNNEL_CUT_TIME (1 * DUR_S)
@@ -68,6 +69,8 @@ static void tunnel_end(struct tunnel *t, enum close_reason why, bool abort) {
     list_remove(&t->node);
     upstream_close(u, why);
     client_close(c, why, abort);
+    if (!list_empty(&t->proxy->former))
+        former_routes_sweep(t->proxy);
     loop_free_later(t->proxy->loop, &t->freed, tunnel_destroy, t);
 }
 
