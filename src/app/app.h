@@ -32,7 +32,7 @@ struct app_callbacks {
     void (*worker_event)(void *owner, const struct endpoint *e, const char *event, const char *detail);
     /* drain_timeout passed and tunnels still use the endpoint: end them with Close 1012 (they have 1 s, then the worker
      * is stopped). */
-    void (*endpoint_drained)(struct endpoint *e);
+    void (*endpoint_drained)(void *owner, struct endpoint *e);
     /* A removed app has nothing left; the pointer is dead after this call. */
     void (*app_gone)(void *owner, struct app *a);
     /* The last app stopped after apps_stop. */

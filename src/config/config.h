@@ -23,6 +23,7 @@ struct config_sources {
     size_t flag_count;
     const char *start_dir; /* relative paths in flags and environment start here */
     const char *app_name;  /* `faucet start` only */
+    bool no_apps_allowed;  /* a file without apps is no error: the caller asks back */
     bool skip_paths;       /* check --no-paths: do not look for directories and interpreters */
 };
 

@@ -98,7 +98,7 @@ bool layers_read_file(struct layers *l) {
     n = declare(l, top, declared);
     for (size_t i = 0; i < tree_count; i++)
         n += declare(l, trees[i], declared + n);
-    if (room == 0) {
+    if (room == 0 && !l->sources->no_apps_allowed) {
         const struct yaml_node *apps = yaml_get(top, "apps");
         problem_add(l->problems, PROBLEM_ERROR, apps == NULL ? l->sources->file : apps->where, "apps",
                     "declares no app: must be a map with at least one, such as \"apps: { sales: { dir: ./sales } }\"");

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "control/boot_report.h"
+#include "control/commit.h"
 #include "control/faucet.h"
 #include "control/notify.h"
 #include "control/plan.h"
@@ -18,10 +19,9 @@
 #include "control/runtime_dir.h"
 #include "control/signals.h"
 
-#define LISTEN_FDS_START   3 /* sd_listen_fds(3) */
-#define HELPER_THREADS     2
-#define HELPER_RING        65536
-#define UNIX_LISTENER_MODE 0666
+#define LISTEN_FDS_START 3 /* sd_listen_fds(3) */
+#define HELPER_THREADS   2
+#define HELPER_RING      65536
 
 /* Workers get the soft limit of the start back (the keeper remembers it). */
 static void raise_descriptor_limit(void) {
@@ -37,19 +37,19 @@ static int failed(struct faucet *f, const char *what) {
     return EXIT_FAILED;
 }
 
-static int load(struct faucet *f) {
+static int load(struct faucet *f, struct snapshot **first) {
     struct problems problems;
     problems_init(&problems);
     struct config_sources sources = options_sources(f->options);
     sources.app_name = f->app_name;
-    f->snapshot = config_load(&sources, kind_table(), 1, &problems);
+    *first = config_load(&sources, kind_table(), 1, &problems);
     problem_report_log(&problems, f->log);
     problems_free(&problems);
-    return f->snapshot != NULL ? EXIT_DONE : EXIT_CONFIG;
+    return *first != NULL ? EXIT_DONE : EXIT_CONFIG;
 }
 
-static int configure_log(struct faucet *f) {
-    const struct daemon_settings *d = &f->snapshot->daemon;
+static int start_log(struct faucet *f, const struct snapshot *first) {
+    const struct daemon_settings *d = &first->daemon;
     if (!log_start_thread(f->log))
         return failed(f, "the log's thread cannot be started");
     log_configure(f->log, (enum log_level)d->log_level, (enum log_format)d->log_format, d->log_file, d->log_max_size);
@@ -63,6 +63,18 @@ static void app_changed(void *owner, struct app *a, enum app_state state, const 
     CAST_OBJ_NOTNULL(f, owner, FAUCET_MAGIC);
     if (f->report != NULL && !f->stopping)
         boot_report_state(f->report, app_name(a), state, reason);
+}
+
+static void endpoint_drained(void *owner, struct endpoint *e) {
+    struct faucet *f;
+    CAST_OBJ_NOTNULL(f, owner, FAUCET_MAGIC);
+    proxy_endpoint_drained(f->proxy, e);
+}
+
+static void app_gone(void *owner, struct app *a) {
+    struct faucet *f;
+    CAST_OBJ_NOTNULL(f, owner, FAUCET_MAGIC);
+    proxy_app_gone(f->proxy, a);
 }
 
 static void keeper_lost(void *owner) {
@@ -92,8 +104,9 @@ static int make_rooms(struct faucet *f) {
             .resolver = f->resolver,
             .environ_ = f->options->environ_,
             .runtime_dir = f->runtime_dir,
-            .secret_variables = &f->snapshot->secret_variables,
             .callbacks = {.endpoint_retired = proxy_endpoint_retired,
+                          .endpoint_drained = endpoint_drained,
+                          .app_gone = app_gone,
                           .state_changed = app_changed,
                           .stopped = faucet_apps_stopped,
                           .owner = f},
@@ -109,65 +122,26 @@ static int make_rooms(struct faucet *f) {
     return EXIT_DONE;
 }
 
-/* ---- prepare: what may fail ---- */
+/* ---- prepare and commit ---- */
 
-static struct listener *inherited(struct faucet *f, const char *text, int count, bool *taken) {
-    for (int i = 0; i < count; i++) {
-        struct listener *l = taken[i] ? NULL : listener_adopt(f->loop, f->log, LISTEN_FDS_START + i, text);
-        if (l == NULL)
-            continue;
-        taken[i] = true;
-        return l;
-    }
-    return NULL;
-}
-
-static int bind_listeners(struct faucet *f, struct list *bound) {
-    const struct address_list *wanted = &f->snapshot->daemon.listen;
-    int count = listener_inherited_count(f->options->environ_);
-    bool *taken = calloc((size_t)count + 1, sizeof *taken);
-    XXXAN(taken);
-    int status = EXIT_DONE;
-    for (size_t i = 0; i < wanted->n; i++) {
-        char *error = NULL;
-        struct listener *l = inherited(f, wanted->v[i].p, count, taken);
-        if (l == NULL)
-            l = listener_open(f->loop, f->log, wanted->v[i].p, UNIX_LISTENER_MODE, &error);
-        if (l != NULL) {
-            list_append(bound, &l->node);
-            continue;
-        }
-        log_error(f->log, "listen: %s", error);
+static int serve(struct faucet *f, struct snapshot *first) {
+    struct listeners_plan listeners;
+    char *error = NULL;
+    if (!listeners_prepare(&listeners, f->proxy, &first->daemon.listen, f->options->environ_, &error)) {
+        log_error(f->log, "%s", error);
         free(error);
-        status = EXIT_FAILED;
+        return EXIT_FAILED;
     }
-    for (int i = 0; i < count; i++) {
-        if (taken[i])
-            continue;
-        log_warn(f->log, "the socket passed as descriptor %d is none of those in `listen`; it is closed",
-                 LISTEN_FDS_START + i);
-        close(LISTEN_FDS_START + i);
-    }
-    free(taken);
-    return status;
-}
-
-/* ---- commit ---- */
-
-static void commit(struct faucet *f, const struct plan *plan, struct list *bound) {
-    for (size_t i = 0; i < plan->n; i++)
-        if (plan->rows[i].action == PLAN_START && plan->rows[i].to->type != APP_STATIC)
-            (void)app_start(f->apps, f->snapshot, plan->rows[i].to);
-    proxy_use(f->proxy, f->snapshot);
-    LIST_FOREACH (bound, struct listener, l, node) {
-        list_remove(&l->node);
-        log_info(f->log, "listening on %s", l->text);
-        proxy_listen(f->proxy, l);
-    }
-    log_info(f->log, "config %llu (%s) of %s: %zu apps", (unsigned long long)f->snapshot->number, f->snapshot->hash,
-             f->snapshot->file != NULL ? f->snapshot->file : "the command line", f->snapshot->app_count);
-    notify(f->options->environ_, "READY=1\nSTATUS=Serving %zu apps, config %llu", f->snapshot->app_count,
-           (unsigned long long)f->snapshot->number);
+    struct arena *a = arena_new(1024);
+    struct snapshot *nothing = snapshot_empty();
+    commit(f, first, plan_make(a, nothing, first), NULL, &listeners);
+    snapshot_unref(nothing);
+    arena_free(a);
+    log_info(f->log, "config %llu (%s) of %s: %zu apps", (unsigned long long)first->number, first->hash,
+             first->file != NULL ? first->file : "the command line", first->app_count);
+    notify(f->options->environ_, "READY=1\nSTATUS=Serving %zu apps, config %llu", first->app_count,
+           (unsigned long long)first->number);
+    return EXIT_DONE;
 }
 
 static void report_ready(struct faucet *f) {
@@ -182,30 +156,18 @@ static void report_ready(struct faucet *f) {
 }
 
 static int boot(struct faucet *f) {
-    int status = load(f);
+    struct snapshot *first = NULL;
+    int status = load(f, &first);
     if (status == EXIT_DONE)
-        status = configure_log(f);
+        status = start_log(f, first);
     if (status == EXIT_DONE)
         status = make_rooms(f);
-    if (status != EXIT_DONE)
-        return status;
-    struct list bound;
-    list_init(&bound);
-    status = bind_listeners(f, &bound);
-    if (status != EXIT_DONE) {
-        LIST_FOREACH (&bound, struct listener, l, node) {
-            list_remove(&l->node);
-            listener_close(l);
-        }
-        return status;
-    }
-    struct arena *a = arena_new(1024);
-    struct snapshot *nothing = snapshot_empty();
-    commit(f, plan_make(a, nothing, f->snapshot), &bound);
-    snapshot_unref(nothing);
-    arena_free(a);
-    report_ready(f);
-    return EXIT_DONE;
+    if (status == EXIT_DONE)
+        status = serve(f, first);
+    snapshot_unref(first);
+    if (status == EXIT_DONE)
+        report_ready(f);
+    return status;
 }
 
 /* ---- the end: everything is given back, in the order of who needs whom ---- */

@@ -5,6 +5,7 @@
  */
 #include "control/faucet.h"
 #include "control/notify.h"
+#include "control/reload.h"
 
 #define REMINDER (5 * DUR_S)
 
@@ -87,6 +88,7 @@ void faucet_stop(struct faucet *f, const char *why) {
         return;
     }
     f->stopping = true;
+    reload_abandon(f);
     notify(f->options->environ_, "STOPPING=1\nSTATUS=Stopping");
     if (f->snapshot->daemon.shutdown_mode == SHUTDOWN_GRACEFUL)
         stop_gracefully(f, why);

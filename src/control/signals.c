@@ -8,6 +8,8 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include "control/reload.h"
+
 static const int handled[] = {SIGHUP, SIGTERM, SIGINT, SIGQUIT, SIGUSR1};
 
 static sigset_t handled_set(void) {
@@ -28,8 +30,7 @@ void signals_block(void) {
 static void signal_arrived(struct faucet *f, const struct signalfd_siginfo *s) {
     switch (s->ssi_signo) {
     case SIGHUP:
-        log_warn(f->log, "SIGHUP: this version does not reload; config %llu goes on. Restart to use a changed file.",
-                 (unsigned long long)f->snapshot->number);
+        reload_begin(f, &(struct reload_request){.who = "SIGHUP"});
         break;
     case SIGUSR1:
         log_reopen(f->log);
