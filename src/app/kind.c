@@ -83,13 +83,13 @@ static const struct kind kinds[] = {
 
 /* The same for config, which may not see struct kind. In the order of `kinds`. */
 static const struct kind_row rows[ARRAY_LENGTH(kinds)] = {
-    {"shiny", NULL, APP_SHINY, kind_shiny_check},
-    {"plumber", NULL, APP_PLUMBER, kind_plumber_check},
-    {"quarto-shiny", NULL, APP_QUARTO_SHINY, kind_quarto_shiny_check},
-    {"fast-api", "fastapi", APP_FAST_API, kind_fast_api_check},
-    {"command", NULL, APP_COMMAND, kind_command_check},
-    {"static", NULL, APP_STATIC, kind_static_check},
-    {"upstream", NULL, APP_UPSTREAM, kind_upstream_check},
+    {"shiny", NULL, APP_SHINY, kind_shiny_check, false},
+    {"plumber", NULL, APP_PLUMBER, kind_plumber_check, false},
+    {"quarto-shiny", NULL, APP_QUARTO_SHINY, kind_quarto_shiny_check, false},
+    {"fast-api", "fastapi", APP_FAST_API, kind_fast_api_check, true},
+    {"command", NULL, APP_COMMAND, kind_command_check, false},
+    {"static", NULL, APP_STATIC, kind_static_check, false},
+    {"upstream", NULL, APP_UPSTREAM, kind_upstream_check, false},
 };
 
 const struct kind *kind_of(enum app_type type) {

@@ -2,34 +2,8 @@
  * One app: what type it is, whether its keys fit together, what its kind says.
  */
 #include "config/load.h"
+#include "config/meaning.h"
 #include "config/nearest.h"
-
-#define BIT(type)   (1U << (type))
-#define HAS_WORKERS (BIT(APP_SHINY) | BIT(APP_PLUMBER) | BIT(APP_QUARTO_SHINY) | BIT(APP_FAST_API) | BIT(APP_COMMAND))
-#define IS_PROXIED  (HAS_WORKERS | BIT(APP_UPSTREAM))
-
-/* Keys that mean something to some types only. command and upstream are no such keys: they contradict another type. */
-static const struct {
-    const char *key;
-    unsigned types;
-} meaningful[] = {
-    {"dir", HAS_WORKERS | BIT(APP_STATIC)},
-    {"qmd", BIT(APP_QUARTO_SHINY)},
-    {"app_dir", BIT(APP_SHINY) | BIT(APP_PLUMBER) | BIT(APP_QUARTO_SHINY) | BIT(APP_FAST_API)},
-    {"workers", HAS_WORKERS},
-    {"env", HAS_WORKERS},
-    {"start_timeout", HAS_WORKERS},
-    {"strategy", IS_PROXIED},
-    {"cookie.name", IS_PROXIED},
-    {"cookie.same_site", IS_PROXIED},
-    {"concurrency", IS_PROXIED},
-    {"queue.size", IS_PROXIED},
-    {"queue.timeout", IS_PROXIED},
-    {"buffer", IS_PROXIED},
-    {"upgrade", IS_PROXIED},
-    {"request_timeout", IS_PROXIED},
-    {"drain_timeout", IS_PROXIED},
-};
 
 /* What a check of one app needs at hand; kind_check.private_. */
 struct app_check {
@@ -129,13 +103,15 @@ static void check_command(struct app_check *c) {
 
 /* A key of this very app that its type has no use for; `defaults:` are for all and may well. */
 static void check_meaning(struct app_check *c) {
-    for (size_t i = 0; i < ARRAY_LENGTH(meaningful); i++) {
-        const struct given *winner = scope_slot(c->scope, meaningful[i].key)->winner;
+    enum app_type type = (enum app_type)c->kind.app->type;
+
+    for (size_t i = 0; i < setting_count; i++) {
+        const struct setting *s = &setting_table[i];
+        const struct given *winner = setting_in_app(s) ? c->scope->slots[i].winner : NULL;
         bool own = winner != NULL && (winner->layer == LAYER_FILE || winner->layer == LAYER_ENVIRONMENT ||
                                       winner->layer == LAYER_FLAG || c->build->layers.sources->app_name != NULL);
-        if (own && (meaningful[i].types & BIT(c->kind.app->type)) == 0)
-            say(c, PROBLEM_WARNING, meaningful[i].key, "has no effect on an app of type %s",
-                type_name((enum app_type)c->kind.app->type));
+        if (own && !setting_means(s, type))
+            say(c, PROBLEM_WARNING, s->key, "has no effect on an app of type %s", type_name(type));
     }
 }
 
@@ -194,6 +170,7 @@ void check_app(struct build *b, size_t index) {
         const struct kind_row *row = kind_row_of(b->kinds, type);
         AN(row);
         c.kind.app->type = (int)type;
+        c.kind.app->learns_base_path = row->learns_base_path;
         if (type == APP_COMMAND)
             check_command(&c);
         row->check(&c.kind);

@@ -30,6 +30,7 @@ struct kind_row {
     enum app_type type;
     /* Fills defaults, finds interpreter and files, adds problems. Must not block beyond stat/open of local files. */
     void (*check)(struct kind_check *check);
+    bool learns_base_path; /* its workers are told the route at start: a new route means new workers */
 };
 
 struct kind_table {

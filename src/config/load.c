@@ -6,6 +6,7 @@
 #include "base/miniobj.h"
 #include "config/alias.h"
 #include "config/fingerprint.h"
+#include "config/identity.h"
 #include "config/settle.h"
 
 const char *scope_where(const struct scope *scope, const char *key) {
@@ -92,6 +93,8 @@ bool build_make(struct build *b, const struct config_sources *sources, const str
         return false;
     for (size_t i = 0; i < b->snapshot->app_count; i++) {
         struct app_config *app = b->snapshot->apps[i];
+        if (!sources->skip_paths)
+            identity_find(b->snapshot->arena, app);
         app->process_hash = fingerprint_process(&b->snapshot->daemon, app);
         app->settings_hash = fingerprint_settings(&b->snapshot->daemon, app);
     }

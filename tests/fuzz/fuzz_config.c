@@ -22,10 +22,10 @@ static enum app_type detect(struct kind_check *c) {
 }
 
 static const struct kind_row rows[] = {
-    {"shiny", NULL, APP_SHINY, check},         {"plumber", NULL, APP_PLUMBER, check},
-    {"quarto", NULL, APP_QUARTO_SHINY, check}, {"fast-api", NULL, APP_FAST_API, check},
-    {"command", NULL, APP_COMMAND, check},     {"static", NULL, APP_STATIC, check},
-    {"upstream", NULL, APP_UPSTREAM, check},
+    {"shiny", NULL, APP_SHINY, check, false},         {"plumber", NULL, APP_PLUMBER, check, false},
+    {"quarto", NULL, APP_QUARTO_SHINY, check, false}, {"fast-api", NULL, APP_FAST_API, check, false},
+    {"command", NULL, APP_COMMAND, check, false},     {"static", NULL, APP_STATIC, check, false},
+    {"upstream", NULL, APP_UPSTREAM, check, false},
 };
 static const struct kind_table kinds = {rows, ARRAY_LENGTH(rows), detect};
 

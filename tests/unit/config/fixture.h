@@ -44,13 +44,13 @@ static inline enum app_type fixture_detect(struct kind_check *c) {
     return APP_AUTO;
 }
 static const struct kind_row fixture_rows[] = {
-    {"shiny", NULL, APP_SHINY, fixture_check},
-    {"plumber", NULL, APP_PLUMBER, fixture_check},
-    {"quarto-shiny", NULL, APP_QUARTO_SHINY, fixture_check},
-    {"fast-api", "fastapi", APP_FAST_API, fixture_check},
-    {"command", NULL, APP_COMMAND, fixture_check},
-    {"static", NULL, APP_STATIC, fixture_check},
-    {"upstream", NULL, APP_UPSTREAM, fixture_check},
+    {"shiny", NULL, APP_SHINY, fixture_check, false},
+    {"plumber", NULL, APP_PLUMBER, fixture_check, false},
+    {"quarto-shiny", NULL, APP_QUARTO_SHINY, fixture_check, false},
+    {"fast-api", "fastapi", APP_FAST_API, fixture_check, true},
+    {"command", NULL, APP_COMMAND, fixture_check, false},
+    {"static", NULL, APP_STATIC, fixture_check, false},
+    {"upstream", NULL, APP_UPSTREAM, fixture_check, false},
 };
 static const struct kind_table fixture_kinds = {fixture_rows, ARRAY_LENGTH(fixture_rows), fixture_detect};
 
