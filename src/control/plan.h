@@ -13,10 +13,12 @@ enum plan_action {
     PLAN_KEEP,   /* nothing changed */
     PLAN_HOT,    /* hot keys only: the settings change in place */
     PLAN_RESIZE, /* workers grow or drain */
-    PLAN_ROLL,   /* process keys: a new generation beside the old */
-    PLAN_START,  /* new */
-    PLAN_DROP    /* removed */
+    PLAN_ROLL, /* process keys: a new generation beside the old. Never for an app that is and stays static; one side may
+                  be static where `type` changed */
+    PLAN_START, /* new */
+    PLAN_DROP   /* removed */
 };
+#define PLAN_ACTIONS 6
 
 struct plan_row {
     enum plan_action action;
@@ -24,12 +26,14 @@ struct plan_row {
     const struct app_config *from, *to; /* NULL: START · NULL: DROP */
     const char *key;                    /* what forces the action; "" for KEEP, START and DROP */
     const char *was, *now;              /* its values as text, secrets redacted; NULL where there is none */
+    struct changes changes;             /* all that changed, that key first; none for KEEP, START and DROP */
 };
 
 struct plan {
     size_t n;
-    struct plan_row *rows; /* apps of `to` in its order, then the removed ones */
-    struct changes daemon; /* of the daemon's own settings */
+    struct plan_row *rows; /* apps of `to` in its order, then the removed ones in the order of `from` */
+    struct changes daemon; /* of the daemon's own settings; those that need a restart come first (change_warning) */
+    size_t count[PLAN_ACTIONS];
 };
 
 /* Lives in the arena; refers to both snapshots' memory. */
