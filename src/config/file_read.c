@@ -2,7 +2,11 @@
  * Stable reading. An editor or a deployment may be writing the file in the
  * very moment of a reload: half a file that happens to be valid YAML would be
  * served. A rename over the file shows in the inode, writing in place in size
- * or mtime.
+ * or mtime. Some editors move the old file away before they write the new one:
+ * a file that is not there gets a moment to appear.
+ *
+ * The path is opened anew each time, never resolved before: a symlink that was
+ * flipped (a config map, a deployment) is followed to where it leads now.
  */
 #include "config/file_read.h"
 
@@ -15,7 +19,7 @@
 
 #include "base/unit.h"
 
-enum attempt { READ_DONE, READ_AGAIN, READ_FAILED };
+enum attempt { READ_DONE, READ_AGAIN, READ_GONE, READ_FAILED };
 
 static bool same_file(const struct stat *a, const struct stat *b) {
     return a->st_dev == b->st_dev && a->st_ino == b->st_ino && a->st_size == b->st_size &&
@@ -23,7 +27,11 @@ static bool same_file(const struct stat *a, const struct stat *b) {
 }
 
 static enum attempt fail_errno(struct arena *a, int error, const char **why) {
-    *why = error == ENOENT ? "does not exist" : arena_printf(a, "cannot be read: %s", strerror(error)).p;
+    if (error == ENOENT) {
+        *why = "does not exist";
+        return READ_GONE;
+    }
+    *why = arena_printf(a, "cannot be read: %s", strerror(error)).p;
     return READ_FAILED;
 }
 
@@ -118,7 +126,7 @@ static enum attempt read_once(struct arena *a, const char *path, size_t max, str
 bool file_read_stable(struct arena *a, const char *path, size_t max, struct str *text, const char **why) {
     for (unsigned try = 1;; try++) {
         enum attempt result = read_once(a, path, max, text, why);
-        if (result != READ_AGAIN)
+        if (result == READ_DONE || result == READ_FAILED || (result == READ_GONE && try == FILE_READ_TRIES))
             return result == READ_DONE;
         if (try == FILE_READ_TRIES)
             break;

@@ -5,6 +5,7 @@ static struct {
     unsigned calls;
     void (*meddle)(unsigned call); /* before the nth fstat */
     unsigned pauses;
+    void (*paused)(void); /* what others do meanwhile */
 } kernel;
 
 static int told_fstat(int fd, struct stat *st) {
@@ -18,6 +19,8 @@ static int told_nanosleep(const struct timespec *pause, struct timespec *left) {
     (void)pause;
     (void)left;
     kernel.pauses++;
+    if (kernel.paused != NULL)
+        kernel.paused();
     return 0;
 }
 
@@ -127,6 +130,7 @@ static void a_file_that_goes_away(void **state) {
     kernel.meddle = remove_once;
     assert_false(read_it(f, &text, &why));
     assert_string_equal(why, "does not exist");
+    assert_int_equal(kernel.pauses, FILE_READ_TRIES - 1);
     kernel.meddle = NULL;
 }
 
@@ -152,6 +156,78 @@ static void a_file_that_never_rests(void **state) {
     kernel.meddle = NULL;
 }
 
+/* A config map: t -> ..data/t, ..data -> ..1; an update makes ..2 and renames a new link over ..data. */
+static void flip(const char *version) {
+    assert_int_equal(symlink(version, "..new"), 0);
+    assert_int_equal(rename("..new", "..data"), 0);
+}
+
+static void make_config_map(void) {
+    assert_true(mkdir("..1", 0700) == 0 && mkdir("..2", 0700) == 0);
+    write_bytes("..1/t", "one", 3);
+    write_bytes("..2/t", "two", 3); /* same size */
+    assert_int_equal(symlink("..data/t", "t"), 0);
+    flip("..1");
+}
+
+static void remove_config_map(void) {
+    assert_true(unlink("..1/t") == 0 && rmdir("..1") == 0 && unlink("..2/t") == 0 && rmdir("..2") == 0);
+    assert_true(unlink("..data") == 0 && unlink("t") == 0);
+}
+
+static void flip_once(unsigned call) {
+    if (call == 2)
+        flip("..2");
+}
+
+static void a_config_map_is_swapped(void **state) {
+    struct fixture *f = *state;
+    struct str text;
+    const char *why;
+
+    kernel.meddle = NULL;
+    make_config_map();
+    assert_true(read_it(f, &text, &why));
+    assert_string_equal(text.p, "one");
+    flip("..2"); /* between two readings */
+    assert_true(read_it(f, &text, &why));
+    assert_string_equal(text.p, "two");
+    assert_int_equal(kernel.pauses, 0);
+    flip("..1");
+    kernel.meddle = flip_once; /* the file that was opened is as it was; only the name leads elsewhere */
+    assert_true(read_it(f, &text, &why));
+    assert_string_equal(text.p, "two");
+    assert_int_equal(kernel.pauses, 1);
+    kernel.meddle = NULL;
+    remove_config_map();
+}
+
+static void write_two(void) {
+    write_bytes("t", "two", 3);
+}
+
+/* vim and emacs move the old file away and write a new one, others write beside it and rename; so does sed -i. */
+static void editors_replace_files(void **state) {
+    struct fixture *f = *state;
+    struct str text;
+    const char *why;
+
+    kernel.meddle = NULL;
+    write_bytes("t", "one", 3);
+    assert_true(read_it(f, &text, &why));
+    assert_int_equal(rename("t", "t~"), 0);
+    kernel.paused = write_two; /* the moment between the two steps */
+    assert_true(read_it(f, &text, &why));
+    assert_string_equal(text.p, "two");
+    assert_int_equal(kernel.pauses, 1);
+    kernel.paused = NULL;
+    write_bytes(".t.swp", "3", 1);
+    assert_int_equal(rename(".t.swp", "t"), 0);
+    assert_true(read_it(f, &text, &why));
+    assert_string_equal(text.p, "3");
+    assert_int_equal(unlink("t~"), 0);
+}
+
 static void never_hangs(void **state) {
     struct fixture *f = *state;
     struct str text;
@@ -174,7 +250,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         FIXTURE_TEST(reads_what_is_there),          FIXTURE_TEST(size_is_limited),
         FIXTURE_TEST(a_changed_file_is_read_again), FIXTURE_TEST(a_file_that_goes_away),
-        FIXTURE_TEST(a_file_that_never_rests),      FIXTURE_TEST(never_hangs),
+        FIXTURE_TEST(a_file_that_never_rests),      FIXTURE_TEST(a_config_map_is_swapped),
+        FIXTURE_TEST(editors_replace_files),        FIXTURE_TEST(never_hangs),
     };
     return cmocka_run_group_tests_name("config/file_read", tests, NULL, NULL);
 }
