@@ -43,6 +43,7 @@ void app_free(struct app *a) {
     pins_destroy(&a->pins);
     list_remove(&a->node);
     list_remove(&a->announce);
+    list_remove(&a->leaving);
     snapshot_unref(a->snapshot);
     free(a->name);
     FREE_OBJ(a);
@@ -51,7 +52,7 @@ void app_free(struct app *a) {
 struct app *app_start(struct apps *apps, struct snapshot *s, const struct app_config *config) {
     struct app *a = app_new(apps, s, config);
 
-    start_pacer_set_limit(&apps->pacer, (size_t)s->daemon.max_parallel_starts);
+    apps_use(apps, s);
     a->current = generation_new(a, s, config);
     generation_start(a->current);
     app_changed(a);
@@ -59,7 +60,7 @@ struct app *app_start(struct apps *apps, struct snapshot *s, const struct app_co
 }
 
 static enum app_state current_state(const struct app *a) {
-    if (a->stopping)
+    if (a->stopping || a->removed)
         return APP_STATE_STOPPING;
     if (a->config->type == APP_STATIC)
         return APP_STATE_READY;
@@ -79,7 +80,7 @@ void app_changed(struct app *a) {
     enum app_state state = current_state(a);
 
     CHECK_OBJ_NOTNULL(a, APP_MAGIC);
-    if (state == a->state)
+    if (a->hidden || state == a->state)
         return;
     a->state = state;
     if (a->announce.on == NULL)

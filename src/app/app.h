@@ -31,7 +31,7 @@ struct app_callbacks {
     /* A worker event (started, ready, exited, killed, backoff), for telemetry. */
     void (*worker_event)(void *owner, const struct endpoint *e, const char *event, const char *detail);
     /* drain_timeout passed and tunnels still use the endpoint: end them with Close 1012 (they have 1 s, then the worker
-     * is stopped). */
+     * is stopped). The endpoint is RETIRED already: who comes back is served elsewhere. */
     void (*endpoint_drained)(void *owner, struct endpoint *e);
     /* A removed app has nothing left; the pointer is dead after this call. */
     void (*app_gone)(void *owner, struct app *a);
@@ -48,7 +48,6 @@ struct apps_env {
     char *const *environ_;   /* of the start */
     const char *runtime_dir; /* <runtime>: worker sockets go to <runtime>/w/<serial>.sock; made 0700 by apps_new; a path
                                 too long for 107 bytes is replaced by a mkdtemp in /tmp */
-    const struct strings *secret_variables; /* not for workers */
     struct app_callbacks callbacks;
 };
 
@@ -63,7 +62,7 @@ void apps_free(struct apps *a);
 /* Prepare: makes the app and starts its workers (paced by max_parallel_starts of the snapshot); it takes leases as soon
  * as one is ready. The app holds a reference to the snapshot. The app is owned by `apps`. */
 struct app *app_start(struct apps *a, struct snapshot *s, const struct app_config *config);
-/* NULL: none. */
+/* NULL: none. Neither apps that are only prepared (candidate.h) nor removed ones. */
 struct app *app_find(struct apps *a, const char *name);
 size_t apps_count(const struct apps *a);
 
@@ -85,11 +84,12 @@ void apps_stop(struct apps *a, bool now);
 
 /* From now on this app is served by s: strategy, queue, limits, timeouts, names; workers grow or drain to
  * config->workers. Also for an app that did not change, so that no old snapshot is kept for its sake. Leases that wait
- * stay where they are. */
+ * keep their places; those for whom there is room now are served. Process settings must be the same (else:
+ * candidate.h). */
 void app_use(struct app *a, struct snapshot *s, const struct app_config *config);
-/* Removed: answers nobody but pinned clients; what is in flight ends; workers stop as they become free or at
- * drain_timeout. app_find does not find it any more; the object goes by itself when nothing uses it
- * (callbacks.app_gone). */
+/* Removed: answers nobody but pinned clients (LEASE_APP_GONE, also for those who wait); what is in flight ends; workers
+ * stop as they become free or at drain_timeout. app_find does not find it any more; the object goes by itself when it
+ * has neither worker nor endpoint left, and so neither lease nor pin (callbacks.app_gone). */
 void app_remove(struct app *a);
 /* Has this client a live tunnel here? Then it is served here, wherever the routes lead now. */
 bool app_has_pin(const struct app *a, const struct client_key *client);
@@ -99,17 +99,18 @@ void apps_use(struct apps *a, const struct snapshot *s);
 /* ---- status ---- */
 struct worker_status {
     unsigned id;
-    pid_t pid;         /* 0: no process */
-    const char *state; /* "ready", "upstream", "down" … */
-    const char *address;
-    dur_t uptime;      /* of the process */
-    uint64_t requests; /* of the process */
-    uint64_t starts;   /* processes ever: restarts + 1 */
+    pid_t pid;           /* 0: no process */
+    const char *state;   /* worker_state_name; of an upstream address: "ready", "down", "draining" */
+    const char *address; /* "" while it has none */
+    dur_t uptime;        /* of the process */
+    uint64_t requests;   /* of the process */
+    uint64_t starts;     /* processes ever: restarts + 1 */
     size_t busy, tunnels;
     uint64_t generation;
     bool draining;
 };
-/* Every worker or upstream address of every generation, current generation first. */
+/* Every worker or upstream address of every generation, the current one first, then from old to new, those that are
+ * only prepared included; by number within each. *w lives for the call. */
 void app_each_worker(const struct app *a, void (*each)(void *owner, const struct worker_status *w), void *owner);
 size_t app_generation_count(const struct app *a);
 uint64_t app_generation_number(const struct app *a); /* of the current one */

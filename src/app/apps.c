@@ -10,14 +10,22 @@
 #include "app/socket_place.h"
 #include "base/miniobj.h"
 
+/* Has neither worker nor upstream address in use. */
+static bool has_ended(const struct generation *g) {
+    if (generation_worker_count(g) > 0)
+        return false;
+    for (size_t s = 0; s < ENDPOINT_STATES; s++)
+        LIST_FOREACH (&g->endpoints[s], struct endpoint, e, node) {
+            if (e->upstream != NULL && !endpoint_is_free(e))
+                return false;
+        }
+    return true;
+}
+
 static bool nothing_left(const struct apps *apps) {
     LIST_FOREACH (&apps->list, struct app, a, node) {
-        bool leaves =
-            a->current != NULL && a->current->config->type == APP_UPSTREAM && (a->leases > 0 || a->tunnels > 0);
-        if (leaves)
-            return false;
         LIST_FOREACH (&a->generations, struct generation, g, node) {
-            if (generation_worker_count(g) > 0)
+            if (!has_ended(g))
                 return false;
         }
     }
@@ -36,6 +44,29 @@ static void tell_states(struct apps *apps) {
     }
 }
 
+static bool is_still_told(const struct app *a) {
+    LIST_FOREACH (&a->apps->decided, struct lease, l, node) {
+        if (l->app == a)
+            return true;
+    }
+    return false;
+}
+
+static void let_apps_go(struct apps *apps) {
+    const struct app_callbacks *c = &apps->env.callbacks;
+    struct list_node *n;
+
+    for (size_t left = apps->leaving.length; left > 0 && (n = list_first(&apps->leaving)) != NULL; left--) {
+        struct app *a = CONTAINER_OF(n, struct app, leaving);
+        list_move(&apps->leaving, n);
+        if (is_still_told(a))
+            continue; /* which wakes us again */
+        if (!a->hidden && c->app_gone != NULL)
+            c->app_gone(c->owner, a);
+        app_free(a);
+    }
+}
+
 static void apps_tell(struct ev_loop *ev, ev_prepare *w, int events) {
     struct apps *apps = CONTAINER_OF(w, struct apps, wake);
     (void)ev;
@@ -44,6 +75,8 @@ static void apps_tell(struct ev_loop *ev, ev_prepare *w, int events) {
     CHECK_OBJ_NOTNULL(apps, APPS_MAGIC);
     lease_tell(apps);
     tell_states(apps);
+    candidates_tell(apps);
+    let_apps_go(apps);
     if (apps->stopping && !apps->stopped_told && nothing_left(apps)) {
         apps->stopped_told = true;
         deadline_clear(&apps->stop);
@@ -82,6 +115,8 @@ struct apps *apps_new(const struct apps_env *env, char **error) {
     a->log = env->log;
     a->sockets = sockets;
     list_init(&a->list);
+    list_init(&a->candidates);
+    list_init(&a->leaving);
     list_init(&a->decided);
     list_init(&a->announcing);
     ev_prepare_init(&a->wake, apps_tell);
@@ -96,6 +131,7 @@ struct apps *apps_new(const struct apps_env *env, char **error) {
 
 void apps_free(struct apps *a) {
     CHECK_OBJ_NOTNULL(a, APPS_MAGIC);
+    candidates_free(a);
     LIST_FOREACH (&a->list, struct app, app, node) {
         app_free(app);
     }
@@ -109,14 +145,26 @@ void apps_free(struct apps *a) {
 
 struct app *app_find(struct apps *apps, const char *name) {
     LIST_FOREACH (&apps->list, struct app, a, node) {
-        if (strcmp(a->name, name) == 0)
+        if (!a->hidden && !a->removed && strcmp(a->name, name) == 0)
             return a;
     }
     return NULL;
 }
 
-size_t apps_count(const struct apps *a) {
-    return a->list.length;
+size_t apps_count(const struct apps *apps) {
+    size_t n = 0;
+
+    LIST_FOREACH (&apps->list, struct app, a, node) {
+        n += !a->hidden && !a->removed;
+    }
+    return n;
+}
+
+void apps_use(struct apps *a, const struct snapshot *s) {
+    CHECK_OBJ_NOTNULL(a, APPS_MAGIC);
+    a->parallel_starts = (size_t)s->daemon.max_parallel_starts;
+    a->shutdown_timeout = s->daemon.shutdown_timeout;
+    start_pacer_set_limit(&a->pacer, a->parallel_starts);
 }
 
 void apps_busy(const struct apps *apps, size_t *leases, size_t *pins) {
@@ -127,18 +175,14 @@ void apps_busy(const struct apps *apps, size_t *leases, size_t *pins) {
     }
 }
 
-static dur_t shutdown_timeout(const struct apps *apps) {
-    const struct list_node *first = list_first(&apps->list);
-    return first == NULL ? 0 : CONTAINER_OF(first, struct app, node)->snapshot->daemon.shutdown_timeout;
-}
-
 void apps_stop(struct apps *apps, bool now) {
     CHECK_OBJ_NOTNULL(apps, APPS_MAGIC);
     if (!apps->stopping && !now)
-        deadline_set(&apps->stop, shutdown_timeout(apps));
+        deadline_set(&apps->stop, apps->shutdown_timeout);
     if (now)
         deadline_clear(&apps->stop);
     apps->stopping = true;
+    candidates_fail(apps, "faucet is stopping");
     LIST_FOREACH (&apps->list, struct app, a, node) {
         a->stopping = true;
         lease_refuse_all(a, LEASE_APP_GONE);

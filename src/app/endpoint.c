@@ -54,7 +54,7 @@ static void destroy_later(void *endpoint) {
 }
 
 bool endpoint_has_room(const struct endpoint *e) {
-    int64_t most = e->app->config->concurrency;
+    int64_t most = e->generation->config->concurrency;
     return most == COUNT_IS_UNLIMITED || e->leases < (size_t)most;
 }
 
@@ -82,7 +82,9 @@ void endpoint_give_back(struct endpoint *e) {
 void endpoint_consider(struct endpoint *e) {
     if (!endpoint_is_free(e))
         return;
-    if (e->state == ENDPOINT_DRAINING) {
+    /* RETIRED by drain_timeout, its worker waits for what still runs. */
+    bool said_goodbye = e->state == ENDPOINT_RETIRED && e->worker != NULL && e->worker->endpoint == e;
+    if (e->state == ENDPOINT_DRAINING || said_goodbye) {
         if (e->worker != NULL)
             worker_unused(e->worker);
         else

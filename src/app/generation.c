@@ -5,15 +5,29 @@
 #include "app/upstream_health.h"
 #include "base/miniobj.h"
 
+/* Tunnels through upstream addresses: nobody but us ends them. What they answer now may go on. */
+static void drained_long_enough(struct deadline *d) {
+    struct generation *g = CONTAINER_OF(d, struct generation, drained);
+    const struct app_callbacks *c = &g->app->apps->env.callbacks;
+
+    CHECK_OBJ_NOTNULL(g, GENERATION_MAGIC);
+    LIST_FOREACH (&g->endpoints[ENDPOINT_DRAINING], struct endpoint, e, node) {
+        endpoint_move(e, ENDPOINT_RETIRED);
+        if (e->pins > 0 && c->endpoint_drained != NULL)
+            c->endpoint_drained(c->owner, e);
+    }
+}
+
 struct generation *generation_new(struct app *a, struct snapshot *s, const struct app_config *config) {
-    const struct list_node *last = list_last(&a->generations);
     struct generation *g;
 
     ALLOC_OBJ(g, GENERATION_MAGIC);
     g->app = a;
     g->snapshot = snapshot_ref(s);
     g->config = config;
-    g->number = last == NULL ? 1 : CONTAINER_OF(last, struct generation, node)->number + 1;
+    g->kind = kind_of((enum app_type)config->type);
+    g->number = ++a->generations_made;
+    deadline_init(&g->drained, a->apps->loop, drained_long_enough);
     for (size_t i = 0; i < WORKER_STATES; i++)
         list_init(&g->workers[i]);
     for (size_t i = 0; i < ENDPOINT_STATES; i++)
@@ -27,8 +41,15 @@ struct generation *generation_new(struct app *a, struct snapshot *s, const struc
 void generation_start(struct generation *g) {
     if (g->config->type == APP_UPSTREAM)
         upstreams_start(g);
-    else if (g->app->kind->has_workers)
+    else if (g->kind->has_workers)
         generation_resize(g, (size_t)g->config->workers);
+}
+
+static void each_worker(struct generation *g, void (*call)(struct worker *w)) {
+    for (size_t s = 0; s < WORKER_STATES; s++)
+        LIST_FOREACH (&g->workers[s], struct worker, w, node) {
+            call(w);
+        }
 }
 
 /* ---- resizing ---------------------------------------------------------------------------------------------------- */
@@ -51,7 +72,7 @@ static size_t count_staying(const struct generation *g, unsigned from, unsigned 
 
 /* Worker numbers are 1..wanted: the hash of a client picks among them, and a shrunk app loses its highest ones. */
 void generation_mend(struct generation *g) {
-    if (g->draining || !g->app->kind->has_workers)
+    if (g->draining || !g->kind->has_workers)
         return;
     if (count_staying(g, 1, (unsigned)g->wanted) < g->wanted)
         for (unsigned id = 1; id <= g->wanted; id++)
@@ -70,6 +91,22 @@ void generation_resize(struct generation *g, size_t workers) {
     app_changed(g->app);
 }
 
+void generation_use(struct generation *g, struct snapshot *s, const struct app_config *config) {
+    struct snapshot *before = g->snapshot;
+
+    ASSERT(config->type == g->config->type);
+    g->snapshot = snapshot_ref(s);
+    g->config = config;
+    snapshot_unref(before);
+    for (size_t i = 0; i < ENDPOINT_STATES; i++)
+        LIST_FOREACH (&g->endpoints[i], struct endpoint, e, node) {
+            endpoint_update_room(e);
+        }
+    each_worker(g, worker_retime);
+    if (!g->draining && g->kind->has_workers)
+        generation_resize(g, (size_t)config->workers);
+}
+
 /* ---- the end ----------------------------------------------------------------------------------------------------- */
 
 static void retire_upstream_endpoints(struct generation *g, bool busy_too) {
@@ -77,14 +114,8 @@ static void retire_upstream_endpoints(struct generation *g, bool busy_too) {
         LIST_FOREACH (&g->endpoints[s], struct endpoint, e, node) {
             if (e->upstream == NULL)
                 continue;
-            endpoint_move(e, s == ENDPOINT_READY && !busy_too ? ENDPOINT_DRAINING : ENDPOINT_RETIRED);
-        }
-}
-
-static void each_worker(struct generation *g, void (*end)(struct worker *w)) {
-    for (size_t s = 0; s < WORKER_STATES; s++)
-        LIST_FOREACH (&g->workers[s], struct worker, w, node) {
-            end(w);
+            bool drains = s == ENDPOINT_READY || s == ENDPOINT_DRAINING;
+            endpoint_move(e, drains && !busy_too ? ENDPOINT_DRAINING : ENDPOINT_RETIRED);
         }
 }
 
@@ -95,6 +126,8 @@ static void give_up_places(struct generation *g) {
 }
 
 void generation_drain(struct generation *g) {
+    if (!g->draining && g->config->type == APP_UPSTREAM)
+        deadline_set(&g->drained, g->config->drain_timeout);
     give_up_places(g);
     each_worker(g, worker_drain);
     retire_upstream_endpoints(g, false);
@@ -108,9 +141,16 @@ void generation_stop(struct generation *g) {
     generation_consider(g);
 }
 
+void generation_set_reason(struct generation *g, const char *reason) {
+    if (g->candidate != NULL)
+        candidate_note(g->candidate, reason);
+    else if (g->app->current == g)
+        app_set_reason(g->app, reason);
+}
+
 void generation_consider(struct generation *g) {
     CHECK_OBJ_NOTNULL(g, GENERATION_MAGIC);
-    if (!g->draining || g->freed.destroy != NULL || generation_worker_count(g) > 0 ||
+    if (!g->draining || g->candidate != NULL || g->freed.destroy != NULL || generation_worker_count(g) > 0 ||
         g->workers[WORKER_GONE].length > 0)
         return;
     for (size_t s = 0; s < ENDPOINT_STATES; s++)
@@ -119,9 +159,11 @@ void generation_consider(struct generation *g) {
     if (g->app->current == g)
         g->app->current = NULL;
     list_remove(&g->node);
+    app_consider(g->app);
     loop_free_later(g->app->apps->loop, &g->freed, generation_destroy, g);
 }
 
+/* The app may be gone already. */
 void generation_destroy(void *generation) {
     struct generation *g = generation;
 
@@ -135,6 +177,7 @@ void generation_destroy(void *generation) {
             endpoint_destroy(e);
         }
     upstreams_free(g);
+    deadline_destroy(&g->drained);
     list_remove(&g->node);
     list_remove(&g->freed.node);
     snapshot_unref(g->snapshot);

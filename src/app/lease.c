@@ -34,7 +34,9 @@ static void assign(struct lease *l, struct endpoint *e) {
 }
 
 static enum lease_refusal nobody_ready(const struct app *a) {
-    return a->stopping ? LEASE_APP_GONE : a->kind->type == APP_UPSTREAM ? LEASE_NO_UPSTREAM : LEASE_NO_WORKER;
+    return a->stopping || a->removed       ? LEASE_APP_GONE
+           : a->kind->type == APP_UPSTREAM ? LEASE_NO_UPSTREAM
+                                           : LEASE_NO_WORKER;
 }
 
 static void hold(struct lease *l, struct endpoint *e) {
@@ -146,6 +148,18 @@ void lease_reroute(struct endpoint *e) {
             route_again(l);
         }
     lease_refuse_stranded(a);
+}
+
+void lease_reroute_all(struct app *a) {
+    struct list moving;
+    struct list_node *n;
+
+    list_init(&moving);
+    queue_collect(&a->queue, &moving);
+    while ((n = list_first(&moving)) != NULL) {
+        list_remove(n);
+        route_again(CONTAINER_OF(n, struct lease, node));
+    }
 }
 
 void lease_refuse_all(struct app *a, enum lease_refusal why) {

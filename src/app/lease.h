@@ -63,6 +63,9 @@ void lease_connect_failed(struct lease *l, int error);
 void lease_offer(struct endpoint *e);
 /* e takes no more (or only pinned clients): all who wait for it, or were assigned it and not told yet, go elsewhere. */
 void lease_reroute(struct endpoint *e);
+/* Everybody who waits is placed anew, oldest first: another generation serves, or there is room now, or only pinned
+ * clients are served any more. */
+void lease_reroute_all(struct app *a);
 /* Everybody who waits for this app is refused. */
 void lease_refuse_all(struct app *a, enum lease_refusal why);
 /* The app has no endpoint left that could ever serve its queue: refuses those who wait there. */

@@ -24,10 +24,14 @@ struct apps {
     struct loop *loop;
     struct log *log;
     struct list list;       /* of struct app */
+    struct list candidates; /* of struct candidate, app/candidate.h */
+    struct list leaving;    /* of struct app by leaving: removed, nothing left, about to be told and freed */
     struct list decided;    /* of struct lease by node: no longer waiting, about to be told */
     struct list announcing; /* of struct app by announce: the state changed, about to be told */
     ev_prepare wake;        /* never started, only fed: what is told upwards is told from a fresh stack */
     struct start_pacer pacer;
+    size_t parallel_starts; /* of the snapshot in use; the pacer's limit is a newer one's while that is prepared */
+    dur_t shutdown_timeout; /* of the snapshot in use */
     struct socket_place *sockets; /* app/socket_place.h */
     bool stopping, stopped_told;
     struct deadline stop;    /* a graceful stop takes shutdown.timeout at most */
@@ -41,13 +45,17 @@ struct app {
 #define APP_MAGIC 0xa9970001
     struct list_node node;     /* on apps->list */
     struct list_node announce; /* on apps->announcing */
+    struct list_node leaving;  /* on apps->leaving */
     struct apps *apps;
     struct snapshot *snapshot; /* the newest; generations keep their own */
     const struct app_config *config;
-    const struct kind *kind;
+    const struct kind *kind; /* of config; generations have their own */
     char *name;
     enum app_state state;
-    bool stopping;              /* no new lease */
+    bool hidden;   /* only prepared: a candidate made it */
+    bool removed;  /* pinned clients only */
+    bool stopping; /* no new lease */
+    uint64_t generations_made;
     struct list generations;    /* of struct generation, oldest first */
     struct generation *current; /* new clients go here; NULL for a moment only */
     struct queue queue;
@@ -63,6 +71,8 @@ void app_free(struct app *a);
 void app_changed(struct app *a);
 /* Keeps the sentence that state_changed will give for BACKOFF. */
 void app_set_reason(struct app *a, const char *reason);
+/* Is it one that was removed (or never came to be) and has nothing left? Then it goes. */
+void app_consider(struct app *a);
 void apps_wake(struct apps *a);
 /* An app that stops may just have become idle. */
 void apps_check_stopped(struct apps *a);

@@ -103,6 +103,14 @@ void queue_leave(struct queue *q, struct lease *l) {
     q->length--;
 }
 
+void queue_collect(struct queue *q, struct list *into) {
+    LIST_FOREACH (&q->timeouts, struct queue_timeout, t, node) {
+        LIST_FOREACH (&t->leases, struct lease, l, timed) {
+            queue_wait(q, into, l);
+        }
+    }
+}
+
 struct lease *queue_any(const struct queue *q) {
     LIST_FOREACH (&q->timeouts, struct queue_timeout, t, node) {
         if (!list_empty(&t->leases))

@@ -29,6 +29,8 @@ void queue_destroy(struct queue *q);
 void queue_wait(struct queue *q, struct list *line, struct lease *l);
 /* Off its line and its timeout. Harmless for one that does not wait. */
 void queue_leave(struct queue *q, struct lease *l);
+/* Everybody who waits moves to `into`, in the order of asking; they keep their timeouts. */
+void queue_collect(struct queue *q, struct list *into);
 /* One of those who wait, in whichever line; NULL: nobody does. */
 struct lease *queue_any(const struct queue *q);
 

@@ -21,12 +21,13 @@ struct upstream {
     struct list_node node; /* on generation->upstreams */
     struct generation *generation;
     unsigned number; /* as written, from 1 */
-    struct str text; /* as written; in the snapshot */
-    struct str host; /* .n == 0: numeric, never resolved */
+    char *text;      /* as written */
+    struct str host; /* in text; .n == 0: numeric, never resolved */
     uint16_t port;
     struct lookup *lookup; /* under way */
     struct deadline resolve;
-    bool failed; /* the last lookup; said once */
+    bool answered; /* a lookup ended, one way or the other */
+    bool failed;   /* the last one did; said once */
 };
 
 struct upstream_address {
@@ -98,7 +99,7 @@ void upstream_address_failed(struct upstream_address *a, int error) {
     look_again_later(a);
     if (a->upstream->host.n > 0 && a->upstream->lookup == NULL && !a->upstream->generation->draining)
         deadline_set(&a->upstream->resolve, RESOLVE_SOON); /* it may have moved */
-    app_set_reason(app, reason);
+    generation_set_reason(a->upstream->generation, reason);
     endpoint_move(a->endpoint, ENDPOINT_DOWN);
 }
 
@@ -166,24 +167,26 @@ static void resolved(void *owner, const struct address *addresses, size_t n, con
     struct app *app = u->generation->app;
 
     u->lookup = NULL;
+    u->answered = true;
     if (n == 0) { /* what is known goes on serving */
         char reason[APP_REASON_MAX];
-        (void)snprintf(reason, sizeof reason, "upstream %.*s of %s cannot be resolved: %s", STR_ARG(u->text), app->name,
-                       why);
+        (void)snprintf(reason, sizeof reason, "upstream %s of %s cannot be resolved: %s", u->text, app->name, why);
         if (!u->failed)
             log_warn(app->apps->log, "%s; trying again", reason);
         u->failed = true;
-        app_set_reason(app, reason);
+        generation_set_reason(u->generation, reason);
         deadline_set(&u->resolve, 5 * RESOLVE_SOON);
         app_changed(app);
+        candidate_look(u->generation->candidate);
         return;
     }
     if (u->failed)
-        log_info(app->apps->log, "upstream %.*s of %s can be resolved again", STR_ARG(u->text), app->name);
+        log_info(app->apps->log, "upstream %s of %s can be resolved again", u->text, app->name);
     u->failed = false;
     deadline_set(&u->resolve, RESOLVE_EVERY);
     compare(u, addresses, n < ADDRESSES_MOST ? n : ADDRESSES_MOST);
     app_changed(app);
+    candidate_look(u->generation->candidate);
 }
 
 static void resolve_now(struct deadline *d) {
@@ -199,21 +202,30 @@ static void upstream_start(struct generation *g, struct str text, unsigned numbe
     XXXAN(u);
     u->generation = g;
     u->number = number;
-    u->text = text;
+    u->text = strndup(text.p, text.n); /* the generation may go over to a newer snapshot */
+    XXXAN(u->text);
     deadline_init(&u->resolve, g->app->apps->loop, resolve_now);
     list_append(&g->upstreams, &u->node);
-    if (address_parse(text, &address, &why)) {
+    if (address_parse(str_of(u->text), &address, &why)) {
         add_address(u, &address);
-    } else if (address_split(text, &u->host, &u->port, &why)) {
+    } else if (address_split(str_of(u->text), &u->host, &u->port, &why)) {
         resolve_now(&u->resolve);
     } else { /* check lets no such address through */
-        log_error(g->app->apps->log, "upstream %.*s of %s: %s", STR_ARG(text), g->app->name, why);
+        log_error(g->app->apps->log, "upstream %s of %s: %s", u->text, g->app->name, why);
     }
 }
 
 void upstreams_start(struct generation *g) {
     for (size_t i = 0; i < g->config->upstream.n; i++)
         upstream_start(g, g->config->upstream.v[i], (unsigned)i + 1);
+}
+
+bool upstreams_asking(const struct generation *g) {
+    LIST_FOREACH (&g->upstreams, struct upstream, u, node) {
+        if (u->host.n > 0 && !u->answered)
+            return true;
+    }
+    return false;
 }
 
 void upstreams_rest(struct generation *g) {
@@ -230,6 +242,7 @@ void upstreams_free(struct generation *g) {
     LIST_FOREACH (&g->upstreams, struct upstream, u, node) {
         deadline_destroy(&u->resolve);
         list_remove(&u->node);
+        free(u->text);
         free(u);
     }
 }

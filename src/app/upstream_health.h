@@ -14,6 +14,8 @@ struct upstream;
 
 /* Makes the upstreams of g->config->upstream; numeric ones are READY at once. */
 void upstreams_start(struct generation *g);
+/* Is a name among them of which nothing is known yet, not even that it cannot be found? */
+bool upstreams_asking(const struct generation *g);
 /* Names are not resolved any more; what is known may go on draining. */
 void upstreams_rest(struct generation *g);
 /* After the last endpoint. */

@@ -19,6 +19,7 @@
 #define BACKOFF_FORGET  (1 * DUR_MIN) /* this long ready: the next crash counts as the first */
 #define REVIVAL_TIMEOUT (10 * DUR_S)  /* a worker that refused connections has this long to answer again */
 #define PORT_TRIES      5
+#define GOODBYE_TIME    (1 * DUR_S) /* for tunnels to end with a Close, once drain_timeout passed */
 
 #define BIT(state) (1u << (state))
 
@@ -82,7 +83,8 @@ static void worker_terminate(struct worker *w, enum worker_state next) {
     w->next = next;
     worker_move(w, WORKER_STOPPING);
     deadline_set(&w->deadline, a->snapshot->daemon.timeout_stop);
-    keeper_kill(a->apps->env.keeper, w->process, a->kind->stop_signal != 0 ? a->kind->stop_signal : SIGTERM, true);
+    int stop_signal = w->generation->kind->stop_signal;
+    keeper_kill(a->apps->env.keeper, w->process, stop_signal != 0 ? stop_signal : SIGTERM, true);
 }
 
 void worker_stop(struct worker *w) {
@@ -106,9 +108,23 @@ void worker_drain(struct worker *w) {
         return;
     }
     worker_probe_end(w);
+    w->draining_since = w->generation->app->apps->loop->now;
     worker_move(w, WORKER_DRAINING); /* which calls worker_unused when nobody uses it */
     if (w->state == WORKER_DRAINING)
-        deadline_set(&w->deadline, w->generation->app->config->drain_timeout);
+        deadline_set(&w->deadline, w->generation->config->drain_timeout);
+}
+
+static void set_deadline_from(struct worker *w, mono_t since, dur_t timeout) {
+    deadline_set(&w->deadline, timeout - mono_since(since, w->generation->app->apps->loop->now));
+}
+
+void worker_retime(struct worker *w) {
+    const struct app_config *config = w->generation->config;
+
+    if (w->state == WORKER_STARTING && w->process != NULL && w->ready_at.us == MONO_NONE.us)
+        set_deadline_from(w, w->spawned, config->start_timeout);
+    else if (w->state == WORKER_DRAINING && w->endpoint->state == ENDPOINT_DRAINING)
+        set_deadline_from(w, w->draining_since, config->drain_timeout);
 }
 
 void worker_unused(struct worker *w) {
@@ -141,6 +157,7 @@ void worker_answered(struct worker *w) {
     buf_free(&b);
     worker_move(w, WORKER_READY);
     event(w, "ready", "");
+    candidate_look(w->generation->candidate);
 }
 
 /* The same process is asked again whether it lives. What it was doing for others goes on. */
@@ -184,10 +201,17 @@ static void back_off(struct worker *w, const char *what) {
     struct buf line = {0};
 
     w->failures++;
-    dur_t delay = next_delay(w);
     buf_printf(&line, "worker %u of %s %s", w->id, a->name, what);
     buf_append_char(&line, '\0');
-    app_set_reason(a, buf_str(&line).p);
+    if (candidate_is_preparing(w->generation->candidate)) { /* the end of that: nobody starts it again */
+        w->pid = 0;
+        worker_move(w, WORKER_BACKOFF);
+        candidate_fail(w->generation->candidate, buf_str(&line).p);
+        buf_free(&line);
+        return;
+    }
+    dur_t delay = next_delay(w);
+    generation_set_reason(w->generation, buf_str(&line).p);
     line.end--;
     buf_append(&line, STR("; restart in "));
     obituary_span(&line, delay);
@@ -296,9 +320,29 @@ void worker_exited(void *worker, const struct process_exit *e) {
 
 /* ---- time -------------------------------------------------------------------------------------------------------- */
 
+static void fail_candidate(struct worker *w) {
+    struct buf why = {0};
+
+    buf_printf(&why, "worker %u of %s (pid %d) did not answer within ", w->id, w->generation->app->name, (int)w->pid);
+    obituary_span(&why, w->generation->config->start_timeout);
+    buf_printf(&why, ": it %s", w->probe_error);
+    if (w->output.last_count > 0) {
+        buf_append(&why, STR("; it said: "));
+        worker_output_last(&w->output, &why);
+    }
+    buf_append_char(&why, '\0');
+    worker_stop(w);
+    candidate_fail(w->generation->candidate, why.data);
+    buf_free(&why);
+}
+
 static void start_timed_out(struct worker *w) {
     struct app *a = w->generation->app;
 
+    if (candidate_is_preparing(w->generation->candidate)) {
+        fail_candidate(w);
+        return;
+    }
     log_warn(a->apps->log, "worker %u of %s (pid %d) did not answer in time: it %s; stopping it", w->id, a->name,
              (int)w->pid, w->probe_error);
     worker_terminate(w, WORKER_BACKOFF);
@@ -313,12 +357,34 @@ static void kill_now(struct worker *w) {
     keeper_kill(a->apps->env.keeper, w->process, SIGKILL, true);
 }
 
-static void drained_long_enough(struct worker *w) {
-    struct app *a = w->generation->app;
+/* Clients that come back are not served here any more, so that nobody is told goodbye twice. */
+static void say_goodbye(struct worker *w) {
+    const struct app_callbacks *c = &w->generation->app->apps->env.callbacks;
 
+    deadline_set(&w->deadline, GOODBYE_TIME);
+    endpoint_move(w->endpoint, ENDPOINT_RETIRED);
+    c->endpoint_drained(c->owner, w->endpoint); /* the last tunnel's end stops the worker */
+}
+
+static void drained_long_enough(struct worker *w) {
+    const struct endpoint *e = w->endpoint;
+    struct app *a = w->generation->app;
+    dur_t left =
+        w->generation->config->request_timeout - mono_since(w->draining_since, w->generation->app->apps->loop->now);
+
+    if (e->pins > 0 && e->state != ENDPOINT_RETIRED && a->apps->env.callbacks.endpoint_drained != NULL) {
+        log_info(a->apps->log, "drain_timeout passed: ending %zu tunnels of worker %u of %s (pid %d)", e->pins, w->id,
+                 a->name, (int)w->pid);
+        say_goodbye(w);
+        return;
+    }
+    if (e->leases > 0 && left > 0) { /* no session any more: these requests will end */
+        deadline_set(&w->deadline, left);
+        return;
+    }
     log_info(a->apps->log,
              "worker %u of %s (pid %d) is still used after drain_timeout (%zu requests, %zu tunnels): stopping it",
-             w->id, a->name, (int)w->pid, w->endpoint->leases, w->endpoint->pins);
+             w->id, a->name, (int)w->pid, e->leases, e->pins);
     worker_stop(w);
 }
 

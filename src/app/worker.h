@@ -52,13 +52,14 @@ struct worker {
     struct probe probe;
     struct worker_output output;
     struct deadline
-        deadline; /* STARTING: start_timeout · STOPPING: SIGKILL · BACKOFF: start · DRAINING: drain_timeout */
+        deadline; /* STARTING: start_timeout · STOPPING: SIGKILL · BACKOFF: start · DRAINING: see worker_drain */
     struct deadline again; /* STARTING: the next probe */
-    mono_t spawned, ready_at;
-    unsigned failures;   /* starts and runs in a row that ended badly; sets the delay */
-    unsigned port_tries; /* ports in a row that were taken */
-    uint64_t starts;     /* processes ever */
-    char socket[108];    /* path; "": TCP */
+    mono_t spawned, ready_at, draining_since;
+    unsigned failures;        /* starts and runs in a row that ended badly; sets the delay */
+    unsigned port_tries;      /* ports in a row that were taken */
+    uint64_t starts;          /* processes ever */
+    uint64_t requests_before; /* of endpoint->requests, which goes on counting: those of earlier processes */
+    char socket[108];         /* path; "": TCP */
     unsigned port;
     char probe_error[128]; /* what the last probe met */
     struct loop_freed freed;
@@ -67,10 +68,13 @@ struct worker {
 /* STARTING, with a place in the start queue. */
 struct worker *worker_new(struct generation *g, unsigned id);
 const char *worker_state_name(enum worker_state s);
-/* No more new clients: stops now if nobody uses it, else when it is free, or after drain_timeout. */
+/* No more new clients: stops now if nobody uses it, else when it is free. After drain_timeout its tunnels are ended (1
+ * s) and it stops; requests that it still answers then have request_timeout, counted from here, if that is longer. */
 void worker_drain(struct worker *w);
 /* The kind's stop signal now, SIGKILL after timeouts.stop. */
 void worker_stop(struct worker *w);
+/* The settings its generation follows are new: deadlines under way move. */
+void worker_retime(struct worker *w);
 /* Its endpoint is free now: a draining worker stops. */
 void worker_unused(struct worker *w);
 /* A connection to its socket was refused though its process lives as far as we know. */

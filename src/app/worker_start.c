@@ -119,13 +119,11 @@ static void spawn_reported(void *owner, pid_t pid, int error, const char *step) 
 static void spawn(struct worker *w, int out, int err) {
     struct generation *g = w->generation;
     struct apps *apps = g->app->apps;
-    static const struct strings none = {0, NULL};
-    const struct strings *secret = apps->env.secret_variables != NULL ? apps->env.secret_variables : &none;
     const struct kind_listen listen = {w->socket[0] != '\0' ? w->socket : NULL, w->port};
     struct arena *arena = arena_new(16 * 1024);
     const struct process_spawn s = {
-        .argv = kind_of((enum app_type)g->config->type)->command(arena, &g->snapshot->daemon, g->config, &listen),
-        .envp = environment_build(arena, apps->env.environ_, secret, g->config, w->id, &listen),
+        .argv = g->kind->command(arena, &g->snapshot->daemon, g->config, &listen),
+        .envp = environment_build(arena, apps->env.environ_, &g->snapshot->secret_variables, g->config, w->id, &listen),
         .directory = g->config->dir != NULL ? g->config->dir : "/",
         .out = out,
         .err = err,
@@ -147,6 +145,7 @@ void worker_launch(struct start_ticket *ticket) {
     ASSERT(w->state == WORKER_STARTING && w->process == NULL);
     w->pid = 0;
     w->spawned = a->apps->loop->now;
+    w->requests_before = w->endpoint->requests;
     w->ready_at = MONO_NONE;
     (void)snprintf(w->probe_error, sizeof w->probe_error, "has not been asked yet");
     if (!choose_address(w)) {
@@ -157,7 +156,7 @@ void worker_launch(struct start_ticket *ticket) {
         worker_not_started(w, strerror(errno));
         return;
     }
-    deadline_set(&w->deadline, a->config->start_timeout);
+    deadline_set(&w->deadline, w->generation->config->start_timeout);
     spawn(w, out, err);
     (void)close(out);
     (void)close(err);

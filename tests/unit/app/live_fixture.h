@@ -33,6 +33,9 @@ struct live {
     struct endpoint *endpoints[LIVE_ENDPOINTS];
     char directory[64];
     size_t retired; /* endpoint_retired calls */
+    size_t drained; /* endpoint_drained calls */
+    void (*at_drained)(struct live *l, struct endpoint *e);
+    size_t gone; /* app_gone calls */
     bool stopped;
     enum app_state state; /* last announced */
     size_t announced;
@@ -47,6 +50,16 @@ static inline struct live **live_singleton(void) {
 static inline void live_retired(struct endpoint *e) {
     (void)e;
     (*live_singleton())->retired++;
+}
+static inline void live_drained(void *owner, struct endpoint *e) {
+    struct live *l = owner;
+    l->drained++;
+    if (l->at_drained != NULL)
+        l->at_drained(l, e);
+}
+static inline void live_gone(void *owner, struct app *a) {
+    (void)a;
+    ((struct live *)owner)->gone++;
 }
 static inline void live_stopped(void *owner) {
     ((struct live *)owner)->stopped = true;
@@ -89,7 +102,13 @@ static inline void live_open(struct live *l, struct keeper *keeper, const char *
         .resolver = l->resolver,
         .environ_ = environment,
         .runtime_dir = l->directory,
-        .callbacks = {live_retired, live_state, live_event, live_stopped, l},
+        .callbacks = {.endpoint_retired = live_retired,
+                      .state_changed = live_state,
+                      .worker_event = live_event,
+                      .endpoint_drained = live_drained,
+                      .app_gone = live_gone,
+                      .stopped = live_stopped,
+                      .owner = l},
     };
     l->apps = apps_new(&env, &error);
     assert_non_null(l->apps);
