@@ -39,6 +39,6 @@ static const struct {
 bool setting_means(const struct setting *s, enum app_type type) {
     for (size_t i = 0; i < ARRAY_LENGTH(meaningful); i++)
         if (strcmp(meaningful[i].key, s->key) == 0)
-            return (meaningful[i].types & BIT(type)) != 0;
+            return (int)type <= APP_AUTO || (meaningful[i].types & BIT(type)) != 0;
     return setting_in_app(s) || s->reload == RELOAD_PROCESS;
 }
