@@ -12,6 +12,7 @@
 
 #include "control/boot_report.h"
 #include "control/commit.h"
+#include "control/control_socket.h"
 #include "control/faucet.h"
 #include "control/notify.h"
 #include "control/plan.h"
@@ -132,6 +133,10 @@ static int serve(struct faucet *f, struct snapshot *first) {
         free(error);
         return EXIT_FAILED;
     }
+    if (!control_socket_begin(f, first)) {
+        listeners_abandon(&listeners);
+        return EXIT_FAILED;
+    }
     struct arena *a = arena_new(1024);
     struct snapshot *nothing = snapshot_empty();
     commit(f, first, plan_make(a, nothing, first), NULL, &listeners);
@@ -186,6 +191,7 @@ static void give_back(struct faucet *f) {
     keeper_stop(f->keeper);
     if (f->apps != NULL)
         apps_free(f->apps);
+    control_socket_close(f->control); /* `faucet stop` waits for its end: the workers are gone by now */
     if (f->resolver != NULL)
         resolver_free(f->resolver);
     if (f->loop != NULL)
@@ -212,6 +218,7 @@ int faucet_serve(const struct options *o, const char *app_name) {
     f->keeper = keeper;
     f->app_name = app_name;
     f->log = log_open_stderr();
+    f->started = mono_now();
     raise_descriptor_limit();
     http_reader_setup();
     f->exit_status = boot(f);

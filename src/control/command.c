@@ -23,6 +23,12 @@ static const struct command {
      command_check},
     {"config", "config -c FILE [KEY] [--json]", "show the effective values and where they come from", command_config},
     {"schema", "schema [--markdown]", "print the JSON Schema of faucet.yaml", command_schema},
+    {"reload", "reload [-c FILE] [--force] [--json]", "make a running faucet use its changed file", command_control},
+    {"plan", "plan [-c FILE] [--json]", "show what a reload would do", command_control},
+    {"status", "status [-c FILE] [--json]", "show a running faucet, its apps and their workers", command_control},
+    {"restart", "restart APP [-c FILE] [--json]", "replace an app's workers, without losing a request",
+     command_control},
+    {"stop", "stop [-c FILE] [--json]", "stop a running faucet and wait for its end", command_control},
     {"rscript", "rscript …", "run Rscript with the environment an app would get", command_tool},
     {"uv", "uv …", "run uv with the environment an app would get", command_tool},
 };

@@ -10,6 +10,8 @@ int command_run(const char *name, char *const *words, char *const *environ_);
 int command_check(const char *name, char *const *words, char *const *environ_);
 int command_config(const char *name, char *const *words, char *const *environ_);
 int command_schema(const char *name, char *const *words, char *const *environ_);
+/* reload, plan, status, restart, stop */
+int command_control(const char *name, char *const *words, char *const *environ_);
 int command_tool(const char *name, char *const *words, char *const *environ_);
 
 #endif

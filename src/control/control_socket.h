@@ -13,9 +13,13 @@
 
 struct control_socket;
 
-/* path: of the snapshot's `control`, else the default place. NULL with *error (allocated). */
-struct control_socket *control_socket_open(struct faucet *f, char **error);
-void control_socket_close(struct control_socket *c); /* NULL is fine */
+/* Boot: opens f->control as `first`, not yet served, has it. A socket that cannot be had is an error where the
+ * configuration names it (false, logged), and a warning where it is the default one: faucet serves without. */
+bool control_socket_begin(struct faucet *f, const struct snapshot *first) MUST_CHECK;
+/* At `control` of s, else at the default place. NULL with *error (allocated). */
+struct control_socket *control_socket_open(struct faucet *f, const struct snapshot *s, char **error);
+/* Whoever waits for a reload is forgotten. NULL is fine. The loop must still be there. */
+void control_socket_close(struct control_socket *c);
 /* "unix:/run/faucet/…" */
 const char *control_socket_address(const struct control_socket *c);
 /* The default place for a daemon of this file: in $RUNTIME_DIRECTORY: control.sock; else $XDG_RUNTIME_DIR/faucet or

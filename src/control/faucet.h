@@ -12,7 +12,7 @@
 
 /* Reloads that ended, for /status and /metrics; counted by reload.c. */
 struct reload_tally {
-    uint64_t ended[4]; /* by enum reload_result, RELOAD_DONE … RELOAD_FAILED */
+    uint64_t ended[5]; /* by enum reload_result */
     bool last_failed;  /* whatever was not RELOAD_DONE */
     wall_t last;       /* 0: none yet */
 };
@@ -40,6 +40,8 @@ struct faucet {
 
     int signal_fd;
     ev_io signals;
+
+    struct reload *reload; /* under way, NULL: none */
 
     /* stopping */
     bool stopping;

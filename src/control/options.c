@@ -14,7 +14,8 @@ static const struct own_flag {
     size_t offset;
     const char *commands; /* where it may stand, between spaces */
 } own_flags[] = {
-    {"--json", offsetof(struct options, json), " check config "},
+    {"--json", offsetof(struct options, json), " check config reload plan status restart stop "},
+    {"--force", offsetof(struct options, force), " reload plan "},
     {"--strict", offsetof(struct options, strict), " check "},
     {"--no-paths", offsetof(struct options, no_paths), " check config "},
     {"--wait-ready", offsetof(struct options, wait_ready), " run start "},
@@ -30,13 +31,20 @@ static bool usage_error(const struct options *o, const char *format, const char 
     return false;
 }
 
+/* " restart " does not hold "start". */
+static bool has_word(const char *words, const char *word) {
+    size_t n = strlen(word);
+    for (const char *at = strstr(words, word); at != NULL; at = strstr(at + 1, word))
+        if (at[-1] == ' ' && at[n] == ' ')
+            return true;
+    return false;
+}
+
 static bool *own_flag(struct options *o, const char *word) {
     for (size_t i = 0; i < ARRAY_LENGTH(own_flags); i++) {
         if (strcmp(word, own_flags[i].name) != 0)
             continue;
-        const char *at = own_flags[i].commands;
-        bool anywhere = *at == '\0';
-        if (anywhere || strstr(at, o->command) != NULL)
+        if (own_flags[i].commands[0] == '\0' || has_word(own_flags[i].commands, o->command))
             return (bool *)(void *)((char *)o + own_flags[i].offset);
     }
     return NULL;

@@ -14,7 +14,7 @@ struct options {
     bool start;                /* the settings of `faucet start` count */
     const char *file;          /* absolute; NULL: none */
     const char *file_as_named; /* as the user wrote it */
-    bool json, strict, no_paths, wait_ready, markdown, help;
+    bool json, strict, no_paths, wait_ready, markdown, force, help;
     struct strings arguments; /* what is left, in order */
     struct config_flag *flags;
     size_t flag_count;

@@ -36,7 +36,7 @@ static const char *variable(char *const *environ_, const char *name) {
     return NULL;
 }
 
-static char *base_dir(char *const *environ_) {
+char *runtime_dir_base(char *const *environ_) {
     const char *given = variable(environ_, "RUNTIME_DIRECTORY");
     if (given != NULL) /* several: the first (systemd.exec(5)) */
         return text("%.*s", (int)strcspn(given, ":"), given);
@@ -48,7 +48,7 @@ static char *base_dir(char *const *environ_) {
 }
 
 /* In /tmp another user may have made it first. */
-static bool ours(const char *path) {
+bool runtime_dir_is_ours(const char *path) {
     struct stat st;
     return lstat(path, &st) == 0 && S_ISDIR(st.st_mode) && st.st_uid == geteuid() && (st.st_mode & 0022) == 0;
 }
@@ -91,13 +91,13 @@ static void sweep(const char *base) {
 }
 
 char *runtime_dir_make(char *const *environ_, char **error) {
-    char *base = base_dir(environ_);
+    char *base = runtime_dir_base(environ_);
     char *path = NULL;
-    if (mkdir(base, 0755) != 0 && errno != EEXIST)
+    if (mkdir(base, 0700) != 0 && errno != EEXIST)
         *error =
             text("%s: a directory for sockets cannot be made: %s; RUNTIME_DIRECTORY or XDG_RUNTIME_DIR name another",
                  base, strerror(errno));
-    else if (!ours(base))
+    else if (!runtime_dir_is_ours(base))
         *error =
             text("%s: is not a directory that only this user can write to; RUNTIME_DIRECTORY or XDG_RUNTIME_DIR name "
                  "another",

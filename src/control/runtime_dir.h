@@ -7,6 +7,12 @@
 #ifndef FAUCET_CONTROL_RUNTIME_DIR_H
 #define FAUCET_CONTROL_RUNTIME_DIR_H
 
+#include <stdbool.h>
+
+/* <base>, allocated. It may not exist. */
+char *runtime_dir_base(char *const *environ_);
+/* Is it a directory of this user that nobody else can write to? */
+bool runtime_dir_is_ours(const char *path);
 /* Allocated; NULL with *error allocated (a sentence). */
 char *runtime_dir_make(char *const *environ_, char **error);
 /* Removes it with what is in it, and frees. NULL is fine. */
