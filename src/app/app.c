@@ -30,6 +30,7 @@ struct app *app_new(struct apps *apps, struct snapshot *s, const struct app_conf
     a->state = APP_STATE_STARTING;
     list_init(&a->generations);
     queue_init(&a->queue, apps->loop, lease_timed_out);
+    deadline_init(&a->close, apps->loop, app_close_expired);
     list_append(&apps->list, &a->node);
     return a;
 }
@@ -39,6 +40,7 @@ void app_free(struct app *a) {
     LIST_FOREACH (&a->generations, struct generation, g, node) {
         generation_destroy(g);
     }
+    deadline_destroy(&a->close);
     queue_destroy(&a->queue);
     pins_destroy(&a->pins);
     list_remove(&a->node);

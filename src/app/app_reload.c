@@ -20,22 +20,52 @@ void app_use(struct app *a, struct snapshot *s, const struct app_config *config)
     app_changed(a);
 }
 
-void app_remove(struct app *a) {
-    CHECK_OBJ_NOTNULL(a, APP_MAGIC);
-    ASSERT(!a->removed && !a->hidden);
-    a->removed = true;
-    lease_reroute_all(a); /* refuses all but pinned clients */
+/* Pinned clients only from here on. */
+static void app_close(struct app *a) {
+    a->closed = true;
+    deadline_clear(&a->close);
+    lease_reroute_all(a);
     LIST_FOREACH (&a->generations, struct generation, g, node) {
         if (g->candidate == NULL)
             generation_drain(g);
     }
-    log_info(a->apps->log, "%s was removed: %zu requests and %zu tunnels end there", a->name, a->leases, a->tunnels);
-    app_changed(a);
     app_consider(a);
 }
 
+void app_close_expired(struct deadline *d) {
+    app_close(CONTAINER_OF(d, struct app, close));
+}
+
+void app_remove(struct app *a) {
+    CHECK_OBJ_NOTNULL(a, APP_MAGIC);
+    ASSERT(!a->removed && !a->hidden);
+    a->removed = true;
+    log_info(a->apps->log, "%s was removed: %zu requests and %zu tunnels end there", a->name, a->holds, a->tunnels);
+    if (a->holds == 0)
+        app_close(a);
+    else
+        deadline_set(&a->close, a->config->drain_timeout);
+    app_changed(a);
+}
+
+void app_hold(struct app *a) {
+    CHECK_OBJ_NOTNULL(a, APP_MAGIC);
+    a->holds++;
+}
+
+void app_release(struct app *a) {
+    CHECK_OBJ_NOTNULL(a, APP_MAGIC);
+    ASSERT(a->holds > 0);
+    if (--a->holds > 0 || !a->removed)
+        return;
+    if (!a->closed)
+        app_close(a);
+    else
+        app_consider(a);
+}
+
 void app_consider(struct app *a) {
-    if (!a->removed || !list_empty(&a->generations) || a->leaving.on != NULL)
+    if (!a->removed || a->holds > 0 || !list_empty(&a->generations) || a->leaving.on != NULL)
         return;
     list_append(&a->apps->leaving, &a->leaving);
     apps_wake(a->apps);

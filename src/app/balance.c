@@ -67,7 +67,7 @@ struct balance_choice balance_choose(struct app *a, enum strategy strategy, cons
 
     if (e != NULL && e != avoid)
         return choose_this(e);
-    if (g == NULL || a->removed || list_empty(&g->endpoints[ENDPOINT_READY]))
+    if (g == NULL || a->closed || list_empty(&g->endpoints[ENDPOINT_READY]))
         return (struct balance_choice){BALANCE_NONE, NULL};
     if (g->endpoints[ENDPOINT_READY].length == 1)
         avoid = NULL; /* there is no other */

@@ -52,9 +52,12 @@ struct app {
     const struct kind *kind; /* of config; generations have their own */
     char *name;
     enum app_state state;
-    bool hidden;   /* only prepared: a candidate made it */
-    bool removed;  /* pinned clients only */
-    bool stopping; /* no new lease */
+    bool hidden;           /* only prepared: a candidate made it */
+    bool removed;          /* of no configuration any more */
+    bool closed;           /* removed, and what was in flight has ended: pinned clients only */
+    size_t holds;          /* app_hold */
+    struct deadline close; /* removed: what is in flight has drain_timeout */
+    bool stopping;         /* no new lease */
     uint64_t generations_made;
     struct list generations;    /* of struct generation, oldest first */
     struct generation *current; /* new clients go here; NULL for a moment only */
@@ -71,6 +74,8 @@ void app_free(struct app *a);
 void app_changed(struct app *a);
 /* Keeps the sentence that state_changed will give for BACKOFF. */
 void app_set_reason(struct app *a, const char *reason);
+/* drain_timeout passed since it was removed. */
+void app_close_expired(struct deadline *d);
 /* Is it one that was removed (or never came to be) and has nothing left? Then it goes. */
 void app_consider(struct app *a);
 void apps_wake(struct apps *a);

@@ -69,9 +69,9 @@ struct exchange {
 
     /* ROUTE */
     const struct app_config *config; /* NULL: no route */
-    struct app *app;
-    struct str host, path, prefix; /* normalised; path with its prefix */
-    struct str worker_path;        /* prefix stripped */
+    struct app *app;                 /* held; NULL: a static app */
+    struct str host, path, prefix;   /* normalised; path with its prefix */
+    struct str worker_path;          /* prefix stripped */
     struct ip client_ip;
     struct client_key client_key;
     struct str location;   /* of a redirect of our own */

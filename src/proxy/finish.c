@@ -76,6 +76,9 @@ static void exchange_destroy(void *object) {
 enum step_result step_finish(struct exchange *x) {
     exchange_record(x);
     exchange_release_upstream(x, false, CLOSE_REPLY_DONE);
+    if (x->app != NULL)
+        app_release(x->app);
+    x->app = NULL;
     list_remove(&x->node);
     struct client *c = x->client;
     x->client = NULL;

@@ -77,6 +77,8 @@ static bool find_app(struct exchange *x, enum step_result *decided) {
     x->worker_path = str_from(x->path, match.prefix.n - 1);
     if (x->app == NULL)
         x->app = x->proxy->live[x->config->index];
+    if (x->app != NULL)
+        app_hold(x->app);
     return true;
 }
 
