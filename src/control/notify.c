@@ -1,45 +1,84 @@
 /*
- * AF_UNIX datagram; an '@' stands for the abstract namespace.
+ * AF_UNIX datagram; an '@' stands for the abstract namespace. A few lines of
+ * our own, as systemd's manual suggests, instead of a library.
  */
 #include "control/notify.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 
-static const char *notify_socket(char *const *environ_) {
+#include "base/str.h"
+
+/* Where to send; 0: nowhere. */
+static socklen_t notify_address(char *const *environ_, struct sockaddr_un *to) {
     static const char name[] = "NOTIFY_SOCKET=";
-    for (; *environ_ != NULL; environ_++)
-        if (strncmp(*environ_, name, sizeof name - 1) == 0)
-            return *environ_ + sizeof name - 1;
-    return NULL;
+
+    while (*environ_ != NULL && strncmp(*environ_, name, sizeof name - 1) != 0)
+        environ_++;
+    if (*environ_ == NULL)
+        return 0;
+    struct str path = str_from(str_of(*environ_), sizeof name - 1);
+    if (path.n < 2 || path.n >= sizeof to->sun_path || (path.p[0] != '/' && path.p[0] != '@'))
+        return 0;
+    *to = (struct sockaddr_un){.sun_family = AF_UNIX};
+    memcpy(to->sun_path, path.p, path.n);
+    if (path.p[0] == '@')
+        to->sun_path[0] = '\0';
+    return (socklen_t)(offsetof(struct sockaddr_un, sun_path) + path.n);
+}
+
+/* systemd takes no STATUS= that is not UTF-8: a character that the end cuts in two goes as a whole. */
+static size_t whole_characters(const char *text, size_t n) {
+    size_t first = n;
+
+    while (first > 0 && ((unsigned char)text[first - 1] & 0xc0) == 0x80)
+        first--;
+    if (first == 0 || ((unsigned char)text[first - 1] & 0xc0) != 0xc0)
+        return n;
+    return str_utf8(str_make(text + first - 1, n - first + 1)) == 0 ? first - 1 : n;
+}
+
+static bool must_arrive(struct str text) {
+    static const struct str states[] = {{"READY=1", 7}, {"RELOADING=1", 11}, {"STOPPING=1", 10}};
+
+    for (size_t i = 0; i < ARRAY_LENGTH(states); i++)
+        if (str_starts(text, states[i]))
+            return true;
+    return false;
+}
+
+static void send_to(const struct sockaddr_un *to, socklen_t length, struct str text) {
+    const struct timeval patience = {NOTIFY_PATIENCE_MS / 1000, NOTIFY_PATIENCE_MS % 1000 * 1000L};
+    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+    if (fd < 0)
+        return;
+    ssize_t sent = sendto(fd, text.p, text.n, MSG_NOSIGNAL | MSG_DONTWAIT, (const struct sockaddr *)to, length);
+    if (sent < 0 && errno == EAGAIN && must_arrive(text) &&
+        setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience) == 0)
+        (void)!sendto(fd, text.p, text.n, MSG_NOSIGNAL, (const struct sockaddr *)to, length);
+    close(fd);
 }
 
 void notify(char *const *environ_, const char *format, ...) {
-    const char *path = notify_socket(environ_);
-    struct sockaddr_un to = {.sun_family = AF_UNIX};
-    size_t n = path != NULL ? strlen(path) : 0;
-    if (n < 2 || n >= sizeof to.sun_path || (path[0] != '/' && path[0] != '@'))
-        return;
-    memcpy(to.sun_path, path, n);
-    if (path[0] == '@')
-        to.sun_path[0] = '\0';
-    char text[512];
+    struct sockaddr_un to;
+    socklen_t length = notify_address(environ_, &to);
+    char text[NOTIFY_MAX + 1];
     va_list args;
+
+    if (length == 0)
+        return;
     va_start(args, format);
-    int length = vsnprintf(text, sizeof text, format, args);
+    int n = vsnprintf(text, sizeof text, format, args);
     va_end(args);
-    if (length < 0)
+    if (n < 0)
         return;
-    size_t bytes = (size_t)length < sizeof text ? (size_t)length : sizeof text - 1;
-    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd < 0)
-        return;
-    (void)!sendto(fd, text, bytes, MSG_NOSIGNAL, (const struct sockaddr *)&to,
-                  (socklen_t)(offsetof(struct sockaddr_un, sun_path) + n));
-    close(fd);
+    send_to(&to, length, str_make(text, (size_t)n < sizeof text ? (size_t)n : whole_characters(text, NOTIFY_MAX)));
 }
