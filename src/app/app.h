@@ -87,9 +87,12 @@ void apps_stop(struct apps *a, bool now);
  * keep their places; those for whom there is room now are served. Process settings must be the same (else:
  * candidate.h). */
 void app_use(struct app *a, struct snapshot *s, const struct app_config *config);
-/* Removed: answers nobody but pinned clients (LEASE_APP_GONE, also for those who wait); what is in flight ends; workers
- * stop as they become free or at drain_timeout. app_find does not find it any more; the object goes by itself when it
- * has neither worker nor endpoint left, and so neither lease nor pin (callbacks.app_gone). */
+/* An exchange was routed to this app and may ask for a lease until it lets go. Balanced calls. */
+void app_hold(struct app *a);
+void app_release(struct app *a);
+/* Removed: what is in flight (app_hold) goes on as before, drain_timeout at most; from then on it answers pinned clients
+ * only; workers stop as they become free or at drain_timeout. app_find does not find it any more; the object goes by
+ * itself when nothing uses it (callbacks.app_gone). */
 void app_remove(struct app *a);
 /* Has this client a live tunnel here? Then it is served here, wherever the routes lead now. */
 bool app_has_pin(const struct app *a, const struct client_key *client);
