@@ -19,6 +19,7 @@
 #include "control/problem_report.h"
 #include "control/runtime_dir.h"
 #include "control/signals.h"
+#include "control/watchdog.h"
 
 #define LISTEN_FDS_START 3 /* sd_listen_fds(3) */
 #define HELPER_THREADS   2
@@ -146,6 +147,7 @@ static int serve(struct faucet *f, struct snapshot *first) {
              first->file != NULL ? first->file : "the command line", first->app_count);
     notify(f->options->environ_, "READY=1\nSTATUS=Serving %zu apps, config %llu", first->app_count,
            (unsigned long long)first->number);
+    f->watchdog = watchdog_start(f->loop, f->options->environ_);
     return EXIT_DONE;
 }
 
@@ -194,6 +196,7 @@ static void give_back(struct faucet *f) {
     control_socket_close(f->control); /* `faucet stop` waits for its end: the workers are gone by now */
     if (f->resolver != NULL)
         resolver_free(f->resolver);
+    watchdog_stop(f->watchdog);
     if (f->loop != NULL)
         loop_free(f->loop);
     if (f->proxy != NULL)

@@ -18,6 +18,7 @@ struct reload_tally {
 };
 
 struct control_socket; /* control/control_socket.h */
+struct watchdog;       /* control/watchdog.h */
 
 struct faucet {
     unsigned magic;
@@ -35,6 +36,7 @@ struct faucet {
     const char *app_name;           /* `faucet start`: the one app's */
     struct boot_report *report;     /* --wait-ready, NULL otherwise */
     struct control_socket *control; /* NULL: none could be made */
+    struct watchdog *watchdog;      /* NULL: nobody asked */
     struct reload_tally reloads;
     mono_t started;
 
