@@ -3,6 +3,7 @@
 
 #include <errno.h>
 
+#define BODY_TIME (500 * DUR_MS)
 #define PROBE_REQUEST                                                                                                  \
     STR("GET / HTTP/1.1\r\n"                                                                                           \
         "Host: localhost\r\n"                                                                                          \
@@ -18,11 +19,21 @@ static void forget(struct probe *p) {
     arena_free(p->arena);
     p->arena = NULL;
     p->reader = NULL;
+    p->answered = false;
 }
 
+/* Once a head has arrived it is an answer, whatever becomes of its body. */
 static void finish(struct probe *p, bool answered, int error, const char *why) {
+    bool yes = answered || p->answered;
     forget(p);
-    p->done(p, answered, error, why);
+    p->done(p, yes, yes ? 0 : error, yes ? NULL : why);
+}
+
+/* The body is read as well, for a moment: a worker that writes to a closed connection would log an error at each start.
+ */
+static void head_arrived(struct probe *p) {
+    p->answered = true;
+    deadline_set(&p->conn.deadline, BODY_TIME);
 }
 
 static void send_request(struct conn *c) {
@@ -59,8 +70,11 @@ static void judge(struct probe *p) {
             finish(p, false, 0, "answered with something that is not HTTP");
             return;
         case HTTP_HEAD:
-        case HTTP_UPGRADED:
+            head_arrived(p);
+            continue;
         case HTTP_BODY:
+            continue;
+        case HTTP_UPGRADED:
         case HTTP_DONE:
             finish(p, true, 0, NULL);
             return;
@@ -97,6 +111,7 @@ static void use_connection(struct probe *p, int fd) {
     const struct http_limits limits = {.header_size = p->header_size};
 
     conn_init(&p->conn, p->loop, fd, &probe_ops);
+    p->answered = false;
     p->arena = arena_new(4096);
     p->reader = http_reply_reader(p->arena, &limits, false, false);
     buf_append(&p->out, PROBE_REQUEST);

@@ -1,7 +1,7 @@
 /*
  * Does somebody answer HTTP there? One small request, `GET /` with `Host:
  * localhost`, on a connection of its own; any complete final head is an answer,
- * whatever its status. One probe at a time; each has its own timeout.
+ * whatever its status; its body is read, half a second at most. One probe at a time; each has its own timeout.
  */
 #ifndef FAUCET_APP_PROBE_H
 #define FAUCET_APP_PROBE_H
@@ -19,6 +19,7 @@ struct probe {
     size_t header_size;
     struct arena *arena; /* of the reader; while a connection is open */
     struct http_reader *reader;
+    bool answered; /* the head arrived, the body is being read */
     struct buf in, out;
     /* why: NULL when answered, else a static text or one of strerror; valid for the call. error: errno of connecting, 0
      * when the connection was made. */
