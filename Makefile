@@ -5,7 +5,7 @@
 #
 # Also: make, check, lint, format, bench, fuzz, install, clean. Variables:
 #   SANITIZER=address   builds with AddressSanitizer and UBSan into build/address
-#   PREFIX=/usr/local DESTDIR=   where `make install` puts things
+#   PREFIX=/usr/local DESTDIR=   where `make install` puts things; SYSTEMDUNITDIR=PREFIX/lib/systemd/system
 #   V=1                 shows the compiler's command lines
 
 # ---- every package, in one place -------------------------------------------------------------------------------------
@@ -13,7 +13,7 @@ PACKAGES_BUILD = gcc libc6-dev libev-dev libyaml-dev libpq-dev libhttp-parser-de
 PACKAGES_RUN   = $(PACKAGES_BUILD) r-base-core r-cran-shiny r-cran-plumber r-cran-jsonlite python3-fastapi uvicorn \
                  python3-multipart python3-websockets
 PACKAGES_TEST  = $(PACKAGES_RUN) libcmocka-dev python3-pytest python3-pytest-xdist python3-httpx python3-jsonschema \
-                 python3-yaml python3-selenium chromium chromium-driver procps curl
+                 python3-yaml python3-selenium chromium chromium-driver procps curl systemd
 PACKAGES_LINT  = $(PACKAGES_BUILD) libcmocka-dev clang clang-tidy clang-format python3
 PACKAGES_BENCH = $(PACKAGES_RUN) python3-httpx nginx-light haproxy wrk util-linux procps
 PACKAGES_FUZZ  = $(PACKAGES_BUILD) clang libclang-rt-14-dev
@@ -24,6 +24,7 @@ SANITIZER =
 Q         = $(if $(V),,@)
 PREFIX    = /usr/local
 DESTDIR   =
+SYSTEMDUNITDIR = $(PREFIX)/lib/systemd/system
 CC        = gcc
 BUILD     = build$(if $(SANITIZER),/$(SANITIZER))
 FAUCET    = $(BUILD)/faucet
@@ -42,8 +43,8 @@ LIBRARY   = $(BUILD)/libfaucet.a
 UNITS     = $(shell find tests/unit -name 'test_*.c' 2>/dev/null | LC_ALL=C sort)
 UNIT_BINS = $(UNITS:%.c=$(BUILD)/%)
 
-.PHONY: all run test check lint format bench fuzz install clean schema packages-run packages-test packages-lint \
-        packages-bench packages-fuzz unit e2e
+.PHONY: all run test check lint format bench fuzz install clean schema packages-build packages-run packages-test \
+        packages-lint packages-bench packages-fuzz unit e2e
 .DELETE_ON_ERROR:
 
 all: $(FAUCET)
@@ -103,7 +104,12 @@ install: all
 	install -D -m 755 $(FAUCET) $(DESTDIR)$(PREFIX)/bin/faucet
 	install -D -m 644 schemas/faucet.schema.json $(DESTDIR)$(PREFIX)/share/faucet/faucet.schema.json
 	install -D -m 644 conf/example.yaml $(DESTDIR)$(PREFIX)/share/doc/faucet/example.yaml
-	install -D -m 644 README.md $(DESTDIR)$(PREFIX)/share/doc/faucet/README.md
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/doc/faucet README.md docs/*.md contrib/systemd/notify-reload.conf
+	install -d -m 755 $(DESTDIR)$(SYSTEMDUNITDIR)
+	for unit in faucet.service faucet.socket; do \
+	    sed 's|/usr/local/|$(PREFIX)/|g' contrib/systemd/$$unit > $(DESTDIR)$(SYSTEMDUNITDIR)/$$unit && \
+	    chmod 644 $(DESTDIR)$(SYSTEMDUNITDIR)/$$unit || exit 1; \
+	done
 
 clean:
 	rm -rf build
@@ -117,6 +123,7 @@ define install_packages
 	        > /tmp/faucet-packages.log 2>&1 || { tail -20 /tmp/faucet-packages.log; exit 1; }; \
 	fi
 endef
+packages-build: ; $(call install_packages,$(PACKAGES_BUILD))
 packages-run:   ; $(call install_packages,$(PACKAGES_RUN))
 packages-test:  ; $(call install_packages,$(PACKAGES_TEST))
 packages-lint:  ; $(call install_packages,$(PACKAGES_LINT))
