@@ -21,36 +21,49 @@ struct event_account {
 };
 
 struct event_queue_options {
-    struct loop *loop;
-    struct log *log;
-    struct helpers *helpers;
-    const char *directory; /* of this destination, made if it is not there; NULL: in memory */
-    int64_t size;          /* bytes at most (telemetry.queue_size) */
-    wall_t (*now)(void);   /* wall_now but in tests */
-    /* There is something to send again, or a batch was recovered in doubt. From the loop. */
+    struct loop *loop;       /* NULL: nothing is tried again by itself (tools and tests) */
+    struct log *log;         /* NULL: says nothing */
+    struct helpers *helpers; /* NULL: file work is done at once, in the caller's thread (tools and tests) */
+    const char *directory;   /* of this destination, made if it is not there; NULL: in memory */
+    int64_t size;            /* bytes at most (telemetry.queue_size) */
+    wall_t (*now)(void);     /* wall_now but in tests */
+    /* There is something to send again, or a batch was recovered in doubt. From the loop (or, without helpers, from
+     * inside event_queue_take). May be NULL. */
     void (*ready)(void *owner);
+    /* Adds to a row of faucet_gaps what the queue does not know: namespace, version, instance. May be NULL. */
+    void (*describe_gap)(void *owner, struct buf *record);
     void *owner;
 };
 /* Recovers what is there: torn tails and damaged records are counted dropped{corrupt}; records found only reserved get
- * error "daemon_died"; batches that were being committed are handed out again with their transaction id. NULL: *error
- * (allocated), nothing was changed. */
+ * error "daemon_died"; batches that were being committed are handed out again with their transaction id. Blocks (boot
+ * and reload only). NULL: *error (allocated), nothing was changed: read-only, in use by somebody else, written by a
+ * newer faucet. The caller then opens one in memory. */
 struct event_queue *event_queue_open(const struct event_queue_options *o, char **error);
 /* Everything stays on disk (memory: what is left is counted in the log by the caller). */
 void event_queue_close(struct event_queue *q);
 
-/* A place in the queue for an event whose end is not known yet. */
+#define EVENT_RECORD_MAX ((size_t)128 * 1024) /* a longer record is dropped{bad_row} */
+#define EVENT_SLOT_ROOM  ((size_t)96)         /* what the final form may be longer than the reserved one */
+
+/* A place in the queue for an event whose end is not known yet. A zeroed one is none. It must be finished or abandoned
+ * before the queue is closed, or it is found "daemon_died" at the next start. */
 struct event_slot {
-    struct event_queue *queue; /* NULL: none was reserved (full) */
+    struct event_queue *queue; /* NULL: none was reserved (full), or it is finished */
     uint64_t segment;          /* serial */
-    uint32_t offset, generation;
+    uint32_t offset;
 };
 /* Whole records (record_end was called). False: dropped and counted; a gap is noted. */
 bool event_queue_append(struct event_queue *q, enum record_kind kind, struct str record);
-/* Reserves a record whose `tail` last bytes may still be patched. */
+/* Reserves a place for a record with all that is known of it; it counts as received and queued. False: as append; the
+ * slot is none. */
 bool event_queue_reserve(struct event_queue *q, enum record_kind kind, struct str record, struct event_slot *slot);
-/* The final form, of the same length or shorter than what was reserved, under a second CRC. Once per slot. Slots that
- * are neither finished nor abandoned are not handed out. */
+/* The final form, whole, in place of the reserved one, under a second CRC; at most EVENT_SLOT_ROOM bytes longer than
+ * what was reserved (what exceeds that loses its last fields). kill -9 in the middle leaves one of the two, never a
+ * mixture. The slot becomes none; on none nothing happens. Slots that are neither finished nor abandoned are not handed
+ * out. */
 void event_queue_finish(struct event_slot *slot, struct str record);
+/* The reserved form stands as it is. */
+void event_queue_abandon(struct event_slot *slot);
 
 /* ---- batches: any number at once, of one kind each, acknowledged in any order ---- */
 struct event_batch {
@@ -58,30 +71,40 @@ struct event_batch {
     uint64_t id;
     enum record_kind kind;
     size_t n, bytes;
-    struct str *records;  /* views into the segments; valid until it is acknowledged, given back or dropped */
-    bool in_doubt;        /* recovered or lost during COMMIT: ask for the transaction first */
+    struct str *records; /* views into the segments; valid until it is acknowledged, given back or dropped */
+    bool in_doubt; /* recovered or lost during COMMIT: ask for the transaction first. Set by event_batch_committing;
+                      the pool clears it when it knows that the transaction was not committed */
     uint64_t transaction; /* pg_current_xact_id of the attempt in doubt */
-    mono_t oldest;        /* when its first event came */
+    mono_t oldest;        /* when its first event came (recovered: when the queue was opened) */
 };
-/* The oldest events of that kind, up to max_bytes; NULL: none. in-doubt batches come first. */
+/* The oldest events of that kind, up to max_bytes (at least one); NULL: none, or none in memory yet: the segment is
+ * being mapped by a helper, ready() follows. in-doubt batches come first, whatever max_bytes says. */
 struct event_batch *event_queue_take(struct event_queue *q, enum record_kind kind, size_t max_bytes);
-/* Bounds and transaction id are in the queue before COMMIT is sent. */
+/* Bounds and transaction id are in the queue before COMMIT is sent. At most EVENT_BATCHES_IN_DOUBT at once. Again for
+ * another attempt, once it is known that the one before did not commit. */
+#define EVENT_BATCHES_IN_DOUBT 1024
 void event_batch_committing(struct event_queue *q, struct event_batch *b, uint64_t transaction);
-void event_batch_stored(struct event_queue *q, struct event_batch *b);    /* frees it */
-void event_batch_give_back(struct event_queue *q, struct event_batch *b); /* to be taken again; frees it */
+void event_batch_stored(struct event_queue *q, struct event_batch *b); /* frees it */
+/* To be taken again. One that is in doubt stays whole and in doubt, with its transaction. The caller's no more. */
+void event_batch_give_back(struct event_queue *q, struct event_batch *b);
 void event_batch_dropped(struct event_queue *q, struct event_batch *b, enum drop_reason why); /* frees it */
-/* Row i is bad: counted, logged by the caller; it is not handed out again. The batch shrinks. */
+/* Row i is bad: counted, logged by the caller; it is not handed out again. The batch shrinks; the last row's end leaves
+ * an empty batch, which is then given back, stored or dropped (all the same). */
 void event_batch_drop_row(struct event_queue *q, struct event_batch *b, size_t i);
-/* Bisecting: b keeps its first n rows, the rest comes back as a new batch. */
+/* Bisecting: b keeps its first n (1 … b->n - 1) rows, the rest comes back as a new batch. Not while in doubt. */
 struct event_batch *event_batch_split(struct event_queue *q, struct event_batch *b, size_t n);
 
+/* Counted since the queue was first made, over restarts. `recovered`: found at a start; an event that was received by
+ * the run before is moved there from `received`, so that it counts once. */
 const struct event_account *event_queue_account(const struct event_queue *q, enum record_kind kind);
+/* Bytes of segments that hold something not acknowledged: what `size` limits. */
 size_t event_queue_bytes(const struct event_queue *q);
 bool event_queue_on_disk(const struct event_queue *q);
 /* Grows or shrinks (hot). */
 void event_queue_resize(struct event_queue *q, int64_t size);
 
-/* flock on state_dir. -1: *error (allocated) says who has it. */
+/* flock on state_dir/lock, made if it is not there (mode 0700, parents too). The descriptor is the lock: it is kept
+ * until the end. -1: *error (allocated) says who has it. */
 int state_dir_lock(const char *state_dir, char **error);
 
 #endif
