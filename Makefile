@@ -11,9 +11,10 @@
 # ---- every package, in one place -------------------------------------------------------------------------------------
 PACKAGES_BUILD = gcc libc6-dev libev-dev libyaml-dev libpq-dev libhttp-parser-dev libjansson-dev libc-ares-dev
 PACKAGES_RUN   = $(PACKAGES_BUILD) r-base-core r-cran-shiny r-cran-plumber r-cran-jsonlite python3-fastapi uvicorn \
-                 python3-multipart python3-websockets
+                 python3-multipart python3-websockets postgresql postgresql-client
 PACKAGES_TEST  = $(PACKAGES_RUN) libcmocka-dev python3-pytest python3-pytest-xdist python3-httpx python3-jsonschema \
-                 python3-yaml python3-selenium chromium chromium-driver procps curl systemd
+                 python3-yaml python3-selenium chromium chromium-driver procps curl systemd \
+                 python3-psycopg2 openssl
 PACKAGES_LINT  = $(PACKAGES_BUILD) libcmocka-dev clang clang-tidy clang-format python3
 PACKAGES_BENCH = $(PACKAGES_RUN) python3-httpx nginx-light haproxy wrk util-linux procps
 PACKAGES_FUZZ  = $(PACKAGES_BUILD) clang libclang-rt-14-dev
@@ -33,7 +34,8 @@ WARNINGS  = -Wall -Wextra -Wconversion -Wshadow -Wstrict-prototypes -Wmissing-pr
 CFLAGS    = $(if $(SANITIZER),-O1 -fsanitize=$(SANITIZER) -fsanitize=undefined -fno-sanitize-recover=undefined \
             -fno-omit-frame-pointer,-O2 -D_FORTIFY_SOURCE=2 -fstack-protector-strong) -g
 # libev's headers break strict aliasing by design (ev.pod, COMPILER SUPPORT)
-FAUCET_CFLAGS = -std=c11 -D_GNU_SOURCE -DFAUCET_VERSION='"$(VERSION)"' -Isrc $(WARNINGS) -fno-strict-aliasing -pthread -MMD -MP
+FAUCET_CFLAGS = -std=c11 -D_GNU_SOURCE -DFAUCET_VERSION='"$(VERSION)"' -Isrc -I/usr/include/postgresql \
+                $(WARNINGS) -fno-strict-aliasing -pthread -MMD -MP
 LDFLAGS   = $(if $(SANITIZER),-fsanitize=$(SANITIZER) -fsanitize=undefined,-Wl,-z,relro,-z,now)
 LDLIBS    = -lev -lyaml -lhttp_parser -lpq -ljansson -lcares -lm -pthread
 
@@ -65,6 +67,8 @@ $(BUILD)/tests/unit/%: tests/unit/%.c $(LIBRARY)
 	@mkdir -p $(@D)
 	@echo "  TEST $@"
 	$(Q)$(CC) $(FAUCET_CFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $< $(LIBRARY) $(LDLIBS) -lcmocka
+
+$(BUILD)/src/telemetry/schema_sql.o: $(wildcard sql/*.sql)
 
 -include $(OBJECTS:.o=.d) $(UNIT_BINS:=.d)
 
@@ -103,8 +107,10 @@ fuzz: packages-fuzz
 install: all
 	install -D -m 755 $(FAUCET) $(DESTDIR)$(PREFIX)/bin/faucet
 	install -D -m 644 schemas/faucet.schema.json $(DESTDIR)$(PREFIX)/share/faucet/faucet.schema.json
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/faucet/sql sql/*.sql
 	install -D -m 644 conf/example.yaml $(DESTDIR)$(PREFIX)/share/doc/faucet/example.yaml
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/doc/faucet README.md docs/*.md contrib/systemd/notify-reload.conf
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/doc/faucet/es docs/es/*.md
 	install -d -m 755 $(DESTDIR)$(SYSTEMDUNITDIR)
 	for unit in faucet.service faucet.socket; do \
 	    sed 's|/usr/local/|$(PREFIX)/|g' contrib/systemd/$$unit > $(DESTDIR)$(SYSTEMDUNITDIR)/$$unit && \

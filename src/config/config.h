@@ -17,7 +17,8 @@ struct config_flag {
     const char *value; /* YAML flow text where the key is a list or map */
 };
 struct config_sources {
-    const char *file;      /* absolute; NULL for `faucet start` (then app_name names the one app) */
+    const char *file;      /* absolute; NULL for `faucet start` (then app_name names the one app), and where only the
+                              daemon's settings of environment and flags are wanted (faucet db; no app_name) */
     char *const *environ_; /* NULL-terminated, the environment of the start */
     const struct config_flag *flags;
     size_t flag_count;

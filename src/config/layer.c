@@ -256,7 +256,7 @@ bool layers_build(struct layers *l, struct arena *a, const struct config_sources
     if (sources->file != NULL) {
         if (!layers_read_file(l))
             return false;
-    } else {
+    } else if (sources->app_name != NULL) {
         const struct yaml_node key = {.type = YAML_SCALAR, .where = "command line", .text = str_of(sources->app_name)};
         layers_add_app(l, &key);
     }

@@ -29,6 +29,7 @@ static const struct command {
     {"restart", "restart APP [-c FILE] [--json]", "replace an app's workers, without losing a request",
      command_control},
     {"stop", "stop [-c FILE] [--json]", "stop a running faucet and wait for its end", command_control},
+    {"db", "db init | check [-c FILE] [--print]", "make or verify the telemetry tables in PostgreSQL", command_db},
     {"rscript", "rscript …", "run Rscript with the environment an app would get", command_tool},
     {"uv", "uv …", "run uv with the environment an app would get", command_tool},
 };

@@ -12,6 +12,8 @@ int command_config(const char *name, char *const *words, char *const *environ_);
 int command_schema(const char *name, char *const *words, char *const *environ_);
 /* reload, plan, status, restart, stop */
 int command_control(const char *name, char *const *words, char *const *environ_);
+/* db init, db check */
+int command_db(const char *name, char *const *words, char *const *environ_);
 int command_tool(const char *name, char *const *words, char *const *environ_);
 
 #endif
