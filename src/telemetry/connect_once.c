@@ -18,19 +18,18 @@
     "has an @, /, ? or : too many: in a URI, such a character of a user name or password is written %40, %2F, %3F or " \
     "%3A (it is not shown here, since it may hold a password)"
 
+/* libpq takes what is before the first @ for user and password, unless a / comes before it. */
 static bool uri_is_ambiguous(struct str uri) {
-    struct str rest = str_from(uri, strlen("postgres://"));
-    if (str_starts(uri, STR("postgresql://")))
-        rest = str_from(uri, strlen("postgresql://"));
-    rest.n = str_chr(rest, '?');
-    size_t first = str_chr(rest, '@');
-    struct str before = str_make(rest.p, first), after = str_from(rest, first + 1);
+    struct str rest = str_from(uri, str_chr(uri, ':') + strlen("://")), before = rest, after;
+    size_t at = str_chr(rest, '@'), slash = str_chr(rest, '/');
+    before.n = at < slash ? at : 0;
+    after = at < slash ? str_from(rest, at + 1) : rest;
+    after.n = str_chr(after, '?');
     if (str_chr(after, '@') < after.n)
         return true;
-    if (first == rest.n)
-        return false;
     size_t colon = str_chr(before, ':');
-    return str_chr(before, '/') < before.n || str_chr(str_from(before, colon + 1), ':') < before.n - colon - 1;
+    struct str password = str_from(before, colon + 1);
+    return str_chr(password, ':') < password.n;
 }
 
 static bool is_port_list(const char *text) {
