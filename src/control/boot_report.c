@@ -10,8 +10,8 @@
 #include "base/clock.h"
 
 struct boot_report {
-    const struct snapshot *snapshot;
-    char *base; /* "http://127.0.0.1:3838" */
+    struct snapshot *snapshot; /* of the start: a reload must not take it away */
+    char *base;                /* "http://127.0.0.1:3838" */
     mono_t began;
     bool *ready; /* by app index */
     size_t ready_count;
@@ -32,10 +32,10 @@ static char *base_url(const struct list *listeners) {
     return none;
 }
 
-struct boot_report *boot_report_new(const struct snapshot *s, const struct list *listeners) {
+struct boot_report *boot_report_new(struct snapshot *s, const struct list *listeners) {
     struct boot_report *r = calloc(1, sizeof *r);
     XXXAN(r);
-    r->snapshot = s;
+    r->snapshot = snapshot_ref(s);
     r->base = base_url(listeners);
     r->began = mono_now();
     r->ready = calloc(s->app_count, sizeof *r->ready);
@@ -74,6 +74,7 @@ void boot_report_state(struct boot_report *r, const char *app, enum app_state st
 void boot_report_free(struct boot_report *r) {
     if (r == NULL)
         return;
+    snapshot_unref(r->snapshot);
     free(r->base);
     free(r->ready);
     free(r);
