@@ -122,3 +122,11 @@ def module_origin():
     yield make
     for one in made:
         one.close()
+
+
+def pytest_terminal_summary(terminalreporter):
+    """What tests counted (record_property) is shown, also of those that passed and in other processes."""
+    for outcome in ("passed", "failed"):
+        for report in terminalreporter.getreports(outcome):
+            for name, value in report.user_properties if report.when == "call" else ():
+                terminalreporter.write_line("%s: %s" % (name, value))
