@@ -14,7 +14,7 @@ CLIENTS = 1000
 
 @pytest.fixture(scope="module")
 def f(module_faucet):
-    return module_faucet({"timeouts": {"header": "60s"}, "apps": {"p": {"dir": APPS + "/plumber", "type": "plumber"}}})
+    return module_faucet({"timeouts": {"header": "60s"}, "apps": {"p": {"dir": APPS + "/plumber", "type": "plumber", "queue": {"size": 500}}}})
 
 
 def latency(f, n=40):

@@ -342,7 +342,7 @@ def test_other_tokens_are_dropped(site, token):
     f, o = site
     o.reply("/x", "200 OK", "plain")
     c = f.client()
-    c.send(handshake("/a/x", "HTTP2-Settings: AAMAAABkAAQAoAAAAAIAAAAA\r\n" if "h2c" in token.lower() else "", upgrade=token))
+    c.send(handshake("/a/x", "Connection: HTTP2-Settings\r\nHTTP2-Settings: AAMAAABkAAQAoAAAAAIAAAAA\r\n" if "h2c" in token.lower() else "", upgrade=token))
     r = c.read_response()
     assert r.status in (200, 400)
     for request in o.seen("/x"):
