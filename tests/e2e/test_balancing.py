@@ -288,8 +288,8 @@ def test_tunnel_pins_its_client(faucet):
             await ws.send("y")
             assert await ws.recv() == "y"
     asyncio.run(asyncio.wait_for(conversation(), 30))
-    lines = [re.search(r"Worker::a::(\d)", line)[1] for line in f.access_lines(r'" 101 ')]
-    assert len(lines) == 2 and set(lines) == {home.split()[-1]}
+    until(lambda: len(f.access_lines(r'" 101 ')) == 2, 5, "both tunnels are in the log")
+    assert {re.search(r"Worker::a::(\d)", line)[1] for line in f.access_lines(r'" 101 ')} == {home.split()[-1]}
 
 
 def test_websocket_gets_a_cookie(faucet):

@@ -232,12 +232,12 @@ def test_lease_of_a_client_that_left_ends_with_request_timeout(faucet):
 def test_parallel_app_frees_the_lease_at_once(faucet):
     f = faucet({"apps": {"api": {"dir": APPS + "/fastapi", "type": "fast-api", "concurrency": 1}}})
     c = f.client()
-    c.send("GET /api/wait?s=8 HTTP/1.1\r\nHost: x\r\n\r\n")
+    c.send("GET /api/wait?s=4 HTTP/1.1\r\nHost: x\r\n\r\n")
     time.sleep(0.3)
     c.reset()
     t = time.monotonic()
     assert f.get("/api/items/1").status == 200
-    assert time.monotonic() - t < 3
+    assert time.monotonic() - t < 2.5
 
 
 def test_many_clients_that_leave(faucet, origin):
