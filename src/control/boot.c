@@ -15,7 +15,6 @@
 #include "control/notify.h"
 #include "control/plan.h"
 #include "control/problem_report.h"
-#include "control/runtime_dir.h"
 #include "control/signals.h"
 
 #define LISTEN_FDS_START   3 /* sd_listen_fds(3) */
@@ -91,7 +90,7 @@ static int make_rooms(struct faucet *f) {
             .keeper = f->keeper,
             .resolver = f->resolver,
             .environ_ = f->options->environ_,
-            .runtime_dir = f->runtime_dir,
+            .runtime_dir = f->runtime_dir->path,
             .secret_variables = &f->snapshot->secret_variables,
             .callbacks = {.endpoint_retired = proxy_endpoint_retired,
                           .state_changed = app_changed,
@@ -221,9 +220,10 @@ static void give_back(struct faucet *f) {
         helpers_free(f->helpers);
     if (f->loop != NULL)
         signals_detach(f);
-    keeper_stop(f->keeper);
+    keeper_end(f->keeper); /* the workers end here; the apps still hold their processes */
     if (f->apps != NULL)
         apps_free(f->apps);
+    keeper_stop(f->keeper);
     if (f->resolver != NULL)
         resolver_free(f->resolver);
     if (f->loop != NULL)
