@@ -8,6 +8,7 @@
 #include "app/app.h"
 #include "config/config.h"
 #include "control/options.h"
+#include "control/runtime_dir.h"
 #include "proxy/proxy.h"
 
 struct faucet {
@@ -21,10 +22,10 @@ struct faucet {
     struct resolver *resolver;
     struct apps *apps;
     struct proxy *proxy;
-    struct snapshot *snapshot;  /* what is served now */
-    char *runtime_dir;          /* ours alone, removed at the end */
-    const char *app_name;       /* `faucet start`: the one app's */
-    struct boot_report *report; /* --wait-ready, NULL otherwise */
+    struct snapshot *snapshot;       /* what is served now */
+    struct runtime_dir *runtime_dir; /* ours alone, removed at the end */
+    const char *app_name;            /* `faucet start`: the one app's */
+    struct boot_report *report;      /* --wait-ready, NULL otherwise */
 
     int signal_fd;
     ev_io signals;
