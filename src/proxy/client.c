@@ -232,8 +232,9 @@ static void client_make_room(struct proxy *p) {
     }
 }
 
+/* The one just accepted is idle too, but it shall not make room for the next before it could say a word. */
 static void client_pause_accepting(struct proxy *p) {
-    if ((int64_t)proxy_client_count(p) < p->connection_limit || !list_empty(&p->idle) || p->accept_paused)
+    if ((int64_t)proxy_client_count(p) < p->connection_limit || p->idle.length > 1 || p->accept_paused)
         return;
     log_warn(p->log, "limits.connections: %lld connections are in use, more clients wait until one ends",
              (long long)p->connection_limit);
