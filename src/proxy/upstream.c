@@ -66,6 +66,7 @@ struct upstream *upstream_take_idle(struct endpoint *e) {
     list_remove(n);
     struct upstream *u = CONTAINER_OF(n, struct upstream, node);
     CHECK_OBJ(u, UPSTREAM_MAGIC);
+    deadline_clear(&u->conn.deadline);
     u->reused = true;
     return u;
 }
