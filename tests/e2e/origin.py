@@ -112,6 +112,8 @@ class Origin:
 
     def close(self):
         self.down()
+        if self.path and os.path.exists(self.path):
+            os.unlink(self.path)
         for waiting in self.taken.values():
             while not waiting.empty():
                 waiting.get().finish()
