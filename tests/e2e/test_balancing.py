@@ -107,14 +107,9 @@ def test_queue_full(faucet, origin):
         c.send("GET /a/held HTTP/1.1\r\nHost: x\r\n\r\n")
         clients.append(c)
     t = o.take("/held")
-    def full():
-        began = time.monotonic()
-        try:
-            r = f.get("/a/x", timeout=1)
-        except TimeoutError:
-            return False
-        return unavailable(r) and time.monotonic() - began < 1
-    until(full, 5, "one at the worker, two in the queue, the fourth is refused at once")
+    assert all(c.quiet(0.2) for c in clients), "one is at the worker, two wait"
+    began = time.monotonic()
+    assert unavailable(f.get("/a/x")) and time.monotonic() - began < 1, "the fourth is refused at once"
     for i in range(3):
         t.conn.reply("200 OK", "x")
         t.next()
