@@ -52,6 +52,7 @@ void exchange_begin(struct client *c, const struct http_error *error) {
     c->reader = NULL;
     c->exchange = x;
     list_move(&c->proxy->busy, &c->node);
+    proxy_began(c->proxy);
     client_set_wait(c, CLIENT_WAIT_NOTHING, 0);
     c->proxy->requests++;
     if (error != NULL) {

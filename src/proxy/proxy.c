@@ -74,6 +74,20 @@ size_t proxy_client_count(const struct proxy *p) {
     return p->idle.length + p->busy.length + p->lingers.length + p->tunnels.length;
 }
 
+/* The one just accepted is idle too, but it shall not make room for the next before it could say a word. */
+void proxy_began(struct proxy *p) {
+    if ((int64_t)proxy_client_count(p) < p->connection_limit || p->idle.length > 1 || p->accept_paused || p->draining)
+        return;
+    p->accept_paused = true;
+    LIST_FOREACH (&p->listeners, struct listener, l, node) {
+        listener_stop(l);
+    }
+    if (!p->limit_said)
+        log_warn(p->log, "limits.connections: %lld connections are in use, more clients wait until one ends",
+                 (long long)p->connection_limit);
+    p->limit_said = true;
+}
+
 /* Is there room for a client, or one between two requests that can make room? It is the last on the list when it has
  * just got there. */
 static bool may_accept(const struct proxy *p) {
@@ -83,6 +97,8 @@ static bool may_accept(const struct proxy *p) {
 }
 
 void proxy_ended(struct proxy *p) {
+    if (p->limit_said && (int64_t)proxy_client_count(p) <= p->connection_limit - p->connection_limit / 4)
+        p->limit_said = false;
     if (p->accept_paused && may_accept(p)) {
         p->accept_paused = false;
         LIST_FOREACH (&p->listeners, struct listener, l, node) {
@@ -143,6 +159,7 @@ void proxy_end(struct proxy *p) {
     LIST_FOREACH (&p->tunnels, struct tunnel, t, node) {
         tunnel_expired(t);
     }
+    apps_drop_idle(p->apps);
 }
 
 void proxy_endpoint_retired(struct endpoint *e) {

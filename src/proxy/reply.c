@@ -231,7 +231,18 @@ static void reply_end(struct exchange *x) {
     x->step = x->client != NULL ? STEP_FLUSH : STEP_FINISH;
 }
 
+/* RFC 9110 7.8: what was not asked for must not be switched to. */
+static bool upgrade_was_asked(const struct exchange *x) {
+    struct str list = http_reader_head(x->reply_reader)->upgrade_tokens, token, more;
+    return str_next_element(&list, &token) && str_ieq(token, x->upgrade) && !str_next_element(&list, &more);
+}
+
 static void reply_upgraded(struct exchange *x) {
+    if (!upgrade_was_asked(x)) {
+        log_printf(x->proxy->log, LOG_WARN, x->target, "101 to another protocol than was asked for");
+        (void)exchange_fail(x, 502, CLOSE_WORKER_MALFORMED, "The app switched to a protocol that nobody asked for.");
+        return;
+    }
     x->status = 101;
     if (x->client == NULL) {
         exchange_release_upstream(x, false, CLOSE_CLIENT_CLOSED);
