@@ -151,7 +151,7 @@ def test_queue_of_nothing(faucet, origin):
 
 
 def test_queued_requests_survive_the_worker(faucet):
-    """A worker that dies fails its own request; those that waited go to the next worker."""
+    """A worker that dies fails its own request; those that waited go to the next worker or are told to come again."""
     f = faucet({"apps": {"a": backend(concurrency=1)}})
     c = hold(f, "held")
     pid = [p for p in f.worker_pids("backend.py")][0]
@@ -163,9 +163,10 @@ def test_queued_requests_survive_the_worker(faucet):
     time.sleep(0.2)
     os.kill(pid, 9)
     assert c.read_response().status in (502, 503)
-    for w in waiting:
-        r = w.read_response()
-        assert r.status == 200 or unavailable(r), r
+    answers = [w.read_response() for w in waiting]
+    lost = [r for r in answers if not (r.status == 200 or unavailable(r))]
+    # one may have been given to the dying process, whose socket still took connections
+    assert [r.status for r in lost] in ([], [502]), answers
 
 
 # -- hashes
