@@ -75,6 +75,10 @@ unsigned app_retry_after(const struct app *a);
  * callbacks.stopped follows. May be called again with now = true. */
 void apps_stop(struct apps *a, bool now);
 
+/* The process ends before all have stopped: callbacks.endpoint_retired is called for every endpoint, so that nothing
+ * idles on one when they are freed. */
+void apps_drop_idle(struct apps *a);
+
 /* What a shutdown waits for: leases and pins of all apps, for the log. */
 void apps_busy(const struct apps *a, size_t *leases, size_t *pins);
 
