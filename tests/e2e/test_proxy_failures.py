@@ -1,10 +1,12 @@
 """When a worker, a client or the time fails: retries, leases, timeouts, garbage."""
 import json
 import os
+import signal
 import time
 
 import pytest
 
+import processes
 from faucet import APPS, backend, free_port, upstream
 from origin import CLOSE
 from wire import ProtocolError, until
@@ -400,3 +402,38 @@ def test_connection_limit(faucet, origin):
         assert c.read_response().status == 200
         c.close()
     until(lambda: f.get("/a/after").status == 200, 10)
+
+
+# -- what nobody asked for
+@pytest.mark.parametrize("first", ["request", "poison"])
+def test_unasked_bytes_are_nobodys_reply(faucet, origin, first):
+    """They arrive in the same turn of the loop as the next client's request: whichever is looked at first."""
+    f, o = make(faucet, origin)
+    c = f.client()
+    c.send("GET /a/prime HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert c.read_response().status == 200
+    conn = next(iter(o.conns.values()))
+    f.signal(signal.SIGSTOP)
+    until(lambda: processes.status(f.pid)["State"][0] == "T", 5)
+    steps = [lambda: c.send("GET /a/mine HTTP/1.1\r\nHost: x\r\n\r\n"),
+             lambda: conn.send("HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison")]
+    for step in steps if first == "request" else reversed(steps):
+        step()
+    f.signal(signal.SIGCONT)
+    r = c.read_response()
+    assert r.status == 200 and r.body != b"poison" and o.connections("/mine") != o.connections("/prime"), r
+
+
+def test_idle_connections_are_freed_when_a_second_signal_ends_a_drain(faucet, origin):
+    """The leak sanitizer looks at the exit; without it the descriptors do no harm."""
+    f, o = make(faucet, origin)
+    o.hold("/x")
+    c = f.client()
+    c.send("GET /a/x HTTP/1.1\r\nHost: x\r\n\r\n")
+    t = o.take("/x")
+    assert f.get("/a/prime").status == 200
+    f.signal(signal.SIGTERM)
+    f.log_contains(r"(?i)wait")
+    f.signal(signal.SIGTERM)
+    assert f.wait_exit() == 0
+    t.finish()
