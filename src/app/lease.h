@@ -27,7 +27,7 @@ enum lease_refusal {
     LEASE_QUEUE_FULL,    /* 503 */
     LEASE_QUEUE_TIMEOUT, /* 503 */
     LEASE_NO_WORKER,     /* 503: none is ready and none will be within queue.timeout: starting, backing off */
-    LEASE_NO_UPSTREAM,   /* 502: every address is down */
+    LEASE_NO_UPSTREAM,   /* 503 (502 for the request that found out): every address is down */
     LEASE_APP_GONE       /* 503: the app was removed or the daemon stops */
 };
 

@@ -4,8 +4,10 @@
  */
 #include "control/boot_report.h"
 
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 
@@ -56,16 +58,24 @@ static void print_urls(struct boot_report *r) {
     printf("\nCtrl-C stops.\n");
 }
 
+/* Printing happens in the loop: a line that a full pipe would hold up is left out. */
+static bool output_takes(void) {
+    struct pollfd out = {.fd = STDOUT_FILENO, .events = POLLOUT};
+    return poll(&out, 1, 0) == 1 && (out.revents & POLLOUT) != 0;
+}
+
 void boot_report_state(struct boot_report *r, const char *app, enum app_state state, const char *reason) {
     const struct app_config *a = snapshot_app(r->snapshot, app);
     if (r->done || a == NULL)
         return;
-    double seconds = (double)mono_since(r->began, mono_now()) / (double)DUR_S;
-    printf("  %-16s %-9s %5.1f s%s%s\n", app, app_state_name(state), seconds, reason ? "  " : "", reason ? reason : "");
     if (state == APP_STATE_READY && !r->ready[a->index]) {
         r->ready[a->index] = true;
         r->ready_count++;
     }
+    if (!output_takes())
+        return;
+    double seconds = (double)mono_since(r->began, mono_now()) / (double)DUR_S;
+    printf("  %-16s %-9s %5.1f s%s%s\n", app, app_state_name(state), seconds, reason ? "  " : "", reason ? reason : "");
     if (r->ready_count == r->snapshot->app_count)
         print_urls(r);
     fflush(stdout);

@@ -52,6 +52,7 @@ void exchange_begin(struct client *c, const struct http_error *error) {
     c->reader = NULL;
     c->exchange = x;
     list_move(&c->proxy->busy, &c->node);
+    proxy_began(c->proxy);
     client_set_wait(c, CLIENT_WAIT_NOTHING, 0);
     c->proxy->requests++;
     if (error != NULL) {
@@ -166,7 +167,7 @@ void exchange_client_left(struct exchange *x, enum close_reason why) {
 static void client_half_closed(struct exchange *x) {
     if (x->step == STEP_FLUSH)
         return;
-    if (!x->request_read ? buf_length(&x->client->in) == 0 : x->lease.state == LEASE_QUEUED)
+    if (x->lease.state == LEASE_QUEUED || (!x->request_read && buf_length(&x->client->in) == 0))
         exchange_client_left(x, CLOSE_CLIENT_CLOSED);
 }
 
@@ -178,7 +179,7 @@ void exchange_client_readable(struct exchange *x) {
         exchange_client_left(x, CLOSE_CLIENT_RESET);
         return;
     }
-    if (!x->request_read && x->step != STEP_FLUSH)
+    if (!x->request_read && (x->step == STEP_COLLECT || x->step == STEP_STREAM)) /* those that take the body */
         exchange_run(x);
     if (c->eof && x->client == c)
         client_half_closed(x);

@@ -148,12 +148,12 @@ static enum step_result send_some(struct exchange *x) {
             continue;
         if (n < 0 && errno == EAGAIN)
             return await_writable(x, progress);
-        if (n < 0) {
-            exchange_client_left(x, errno == EPIPE || errno == ECONNRESET ? CLOSE_CLIENT_RESET : CLOSE_CLIENT_ERROR);
+        if (n < 0 && (errno == EPIPE || errno == ECONNRESET || errno == ETIMEDOUT)) {
+            exchange_client_left(x, CLOSE_CLIENT_RESET);
             return STEP_MORE;
         }
-        if (n == 0) /* it was truncated meanwhile */
-            return exchange_fail(x, 500, CLOSE_WORKER_ERROR, "This file changed while it was sent.");
+        if (n <= 0) /* the disk failed, or the file was truncated meanwhile: the reply is cut off */
+            return exchange_fail(x, 500, CLOSE_WORKER_ERROR, NULL);
         progress = true;
         f->offset += (uint64_t)n;
         f->left -= (uint64_t)n;

@@ -24,7 +24,6 @@ TEST_DEADLINE = float(os.environ.get("E2E_DEADLINE", "150"))
 def pytest_configure(config):
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    config.addinivalue_line("markers", "needs_daemon: the test starts faucet")
 
 
 def pytest_sessionstart(session):
