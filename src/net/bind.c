@@ -153,6 +153,26 @@ bool bind_share_port(int fd, bool on) {
     return setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &value, sizeof value) == 0;
 }
 
+void bind_seal_port(const struct address *a) {
+    static const int on = 1;
+    struct address other = {.length = sizeof other.in};
+
+    if (a->any.sa_family == AF_INET) {
+        other.length = sizeof other.in6;
+        other.in6 = (struct sockaddr_in6){
+            .sin6_family = AF_INET6, .sin6_port = a->in.sin_port, .sin6_addr = IN6ADDR_LOOPBACK_INIT};
+    } else
+        other.in = (struct sockaddr_in){
+            .sin_family = AF_INET, .sin_port = a->in6.sin6_port, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    int fd = make_socket(&other);
+    if (fd < 0)
+        return;
+    if (other.any.sa_family == AF_INET6)
+        (void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
+    (void)bind(fd, &other.any, other.length); /* taken: then it was bound without the option, and is what we want */
+    (void)close(fd);
+}
+
 static const char *bind_tcp(int fd, const struct address *a, bool share_port) {
     static const int on = 1;
 

@@ -181,6 +181,8 @@ static struct listener *open_address(struct loop *loop, struct log *log, const c
             (void)share_ports(own, &wanted, false);
         if (*overlaps && fd >= 0)
             (void)bind_share_port(fd, false);
+        if (*overlaps)
+            bind_seal_port(&wanted);
     }
     if (fd < 0) {
         XXXASSERT(asprintf(error, "%s: %s", text, why) >= 0);
