@@ -251,6 +251,12 @@ static bool serves(int fd, const struct address *bound, const struct address *wa
            wanted->in.sin_addr.s_addr == htonl(INADDR_ANY) && wanted->in.sin_port == bound->in6.sin6_port;
 }
 
+void listener_seal(const struct listener *l) {
+    CHECK_OBJ_NOTNULL(l, LISTENER_MAGIC);
+    if (address_is_tcp(&l->address))
+        bind_seal_port(&l->address);
+}
+
 bool listener_is_for(const struct listener *l, const char *text) {
     struct address wanted;
     const char *why;

@@ -329,6 +329,56 @@ static void a_removed_app_serves_pinned_clients_only(void **state) {
     close_world(&w);
 }
 
+static void what_is_in_flight_goes_on_after_removal(void **state) {
+    struct world w;
+    struct live *l = &w.live;
+    struct asker a = {0}, waiting = {0};
+    (void)state;
+
+    for (int late = 0; late < 2; late++) {
+        open_world(&w);
+        l->config.drain_timeout = late ? 200 * DUR_MS : 30 * DUR_S;
+        boot_app(l, serving);
+        pid_t pid = worker_of(l->generation, 1)->pid;
+        for (int i = 0; i < 2; i++) /* two exchanges were routed to it, one reads its body still */
+            app_hold(l->app);
+        ask_as_nobody(l, &a);
+        ask_as_nobody(l, &waiting);
+        app_remove(l->app);
+        assert_null(app_find(l->apps, "sales"));
+        live_turn(l);
+        assert_int_equal(waiting.refused, 0);
+        if (late) { /* drain_timeout at most */
+            live_until(l, waiting.refused);
+            assert_int_equal(waiting.why, LEASE_APP_GONE);
+            lease_release(&a.lease);
+            assert_int_equal(ask_as_nobody(l, &a), LEASE_APP_GONE);
+        } else {
+            lease_release(&a.lease);
+            live_turn(l);
+            assert_int_equal(waiting.granted, 1);
+            lease_release(&waiting.lease);
+            app_release(l->app);
+            live_turn(l);
+            assert_int_equal(ask_as_nobody(l, &a), LEASE_OK);
+            assert_true(is_alive(pid));
+            lease_release(&a.lease);
+            app_release(l->app);
+            assert_int_equal(l->gone, 0);
+            live_until(l, l->gone == 1);
+            close_world(&w);
+            continue;
+        }
+        live_until(l, app_generation_count(l->app) == 0);
+        live_turn(l);
+        assert_int_equal(l->gone, 0); /* its exchanges know it still */
+        app_release(l->app);
+        app_release(l->app);
+        live_until(l, l->gone == 1);
+        close_world(&w);
+    }
+}
+
 static void removal_ends_every_generation(void **state) {
     struct live l;
     struct asker a = {0}, b = {0};
@@ -543,6 +593,7 @@ int main(void) {
         cmocka_unit_test(tunnels_are_ended_at_drain_timeout),
         cmocka_unit_test(running_requests_have_request_timeout),
         cmocka_unit_test(a_removed_app_serves_pinned_clients_only),
+        cmocka_unit_test(what_is_in_flight_goes_on_after_removal),
         cmocka_unit_test(removal_ends_every_generation),
         cmocka_unit_test(who_is_told_still_finds_the_app),
         cmocka_unit_test(apps_that_were_removed_do_not_hinder_a_stop),
