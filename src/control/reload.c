@@ -139,8 +139,9 @@ static void tell(struct reload *r, enum reload_result result) {
     };
     count(f, result);
     log_outcome(r, &o);
-    notify(f->options->environ_, "READY=1\nSTATUS=Serving %zu apps, config %llu%s", f->snapshot->app_count,
-           (unsigned long long)f->snapshot->number, result == RELOAD_DONE ? "" : "; the last reload failed");
+    if (!f->stopping) /* READY=1 after STOPPING=1 would take it back */
+        notify(f->options->environ_, "READY=1\nSTATUS=Serving %zu apps, config %llu%s", f->snapshot->app_count,
+               (unsigned long long)f->snapshot->number, result == RELOAD_DONE ? "" : "; the last reload failed");
     LIST_FOREACH (&r->waiters, struct waiter, w, node) {
         list_remove(&w->node);
         w->done(w->owner, &o);
