@@ -49,7 +49,7 @@ static void identify_client(struct exchange *x) {
     memcpy(x->client_key.b, cookie.b, sizeof x->client_key.b);
 }
 
-static enum step_result redirect_to_slash(struct exchange *x) {
+enum step_result exchange_redirect_to_slash(struct exchange *x) {
     struct str query = x->request->query;
     x->location = arena_printf(x->arena, "%.*s/%s%.*s", STR_ARG(x->path), query.p ? "?" : "", STR_ARG(query));
     return exchange_answer(x, 308, NULL, "This address ends with a slash.");
@@ -90,7 +90,7 @@ enum step_result step_route(struct exchange *x) {
     if (match.app == NULL)
         return exchange_answer(x, 404, "no_route", "No app answers this address.");
     if (match.add_slash)
-        return redirect_to_slash(x);
+        return exchange_redirect_to_slash(x);
     x->config = match.app;
     x->prefix = match.prefix;
     x->worker_path = str_from(x->path, match.prefix.n - 1);
