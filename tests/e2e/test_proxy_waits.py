@@ -1,6 +1,7 @@
 """Who is waited for, how long, and who pays: every state of an exchange in which one side is silent."""
 import os
 import re
+import resource
 import signal
 import socket
 import time
@@ -284,6 +285,34 @@ def test_stop_with_everything_under_way(faucet, origin, second):
     assert rest[:1] == b"\x88" and rest[2:4] == b"\x03\xe9", rest
     for c in (kept, half, held, up, queued, collected, slow, pipelined):
         c.close()
+
+
+# -- the disk takes no more (a limit on file sizes behaves like that)
+def small_disk(faucet, origin):
+    f, o = make(faucet, origin, buffer="on")
+    resource.prlimit(f.pid, resource.RLIMIT_FSIZE, (200_000, 200_000))
+    return f, o
+
+
+def test_upload_that_no_disk_takes_is_503(faucet, origin):
+    f, o = small_disk(faucet, origin)
+    assert f.post("/a/x", b"z" * 2_000_000).status == 503
+    assert not o.seen("/x")
+    assert f.post("/a/x", b"z" * 100_000).status == 200
+    f.log_contains(r"temporary file: File too large")
+
+
+def test_download_that_no_disk_takes_goes_at_the_pace_of_the_client(faucet, origin):
+    f, o = small_disk(faucet, origin)
+    body = bytes(range(256)) * 4096 * 8
+    o.reply("/big", "200 OK", body)
+    c = f.client(rcvbuf=16384)
+    c.keep = False
+    c.send("GET /a/big HTTP/1.1\r\nHost: x\r\n\r\n")
+    time.sleep(0.5)
+    assert c.read_response(timeout=30).body == body
+    c.send("GET /a/after HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert c.read_response().status == 200
 
 
 def test_start_is_named_after_dir_alone(faucet):
