@@ -4,11 +4,12 @@ import re
 import resource
 import signal
 import socket
+import subprocess
 import time
 
 import pytest
 
-from faucet import APPS, backend, free_port, upstream
+from faucet import BIN, backend, free_port, upstream
 from origin import CLOSE
 from wire import until
 
@@ -269,8 +270,7 @@ def test_stop_with_everything_under_way(faucet, origin, second):
     until(lambda: os.path.exists(f.dir + "/busy.began"), 10)
     queued = f.client().send("GET /one/me" + head + "\r\n")
     collected = f.client().send("POST /one/me" + head + "Content-Length: 1000000\r\n\r\n" + "x" * 300_000)
-    orphan_of = busy
-    orphan_of.reset()
+    busy.reset()                                            # its exchange goes on without it
     slow = f.client(rcvbuf=4096).send("GET /files/big" + head + "\r\n")
     slow.read_head()
     pipelined = f.client().send(("GET /a/held" + head + "\r\n") * 3)
@@ -320,8 +320,6 @@ def test_start_is_named_after_dir_alone(faucet):
     os.makedirs(f.dir + "/my_app"), os.makedirs(f.dir + "/elsewhere")
     open(f.dir + "/my_app/index.html", "w").write("hello")
     other = free_port()
-    import subprocess
-    from faucet import BIN
     p = subprocess.Popen([BIN, "start", "--dir", f.dir + "/my_app", "--type", "static", "--listen", "127.0.0.1:%d" % other,
                           "--log-format", "json", "--state-dir", f.dir + "/elsewhere"],
                          stderr=subprocess.PIPE, env={"PATH": os.environ["PATH"], "XDG_RUNTIME_DIR": f.runtime}, text=True)
