@@ -27,6 +27,8 @@ void signals_block(void) {
     AZ(sigprocmask(SIG_BLOCK, &set, NULL));
     struct sigaction ignore = {.sa_handler = SIG_IGN};
     AZ(sigaction(SIGPIPE, &ignore, NULL)); /* standard error may be a closed pipe */
+    AZ(sigaction(SIGXFSZ, &ignore,
+                 NULL)); /* a limit on file sizes (ulimit -f) is an error of write(2), as a full disk is */
 }
 
 /* Workers are the keeper's, and so are their descendants; what comes here was left by a health check or a shell of

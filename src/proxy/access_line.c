@@ -15,8 +15,9 @@ struct line {
 static void put(struct line *l, struct str s) {
     size_t room = sizeof l->bytes - l->n;
     size_t n = s.n < room ? s.n : room;
-    if (n > 0)
-        memcpy(l->bytes + l->n, s.p, n);
+    if (s.p == NULL)
+        return;
+    memcpy(l->bytes + l->n, s.p, n);
     l->n += n;
 }
 
@@ -24,7 +25,7 @@ static void put(struct line *l, struct str s) {
  * what follows always has its room. */
 static void put_quoted(struct line *l, struct str s, size_t most) {
     s.n = s.n < most ? s.n : most;
-    if (memchr(s.p ? s.p : "", '"', s.n) == NULL && memchr(s.p ? s.p : "", '\\', s.n) == NULL) {
+    if (s.p == NULL || (memchr(s.p, '"', s.n) == NULL && memchr(s.p, '\\', s.n) == NULL)) {
         put(l, s);
         return;
     }

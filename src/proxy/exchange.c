@@ -7,15 +7,10 @@
 #include "http/canned.h"
 #include "proxy/recycle.h"
 
-static const struct {
-    const char *name;
-    enum step_result (*run)(struct exchange *x);
-} steps[STEP_COUNT] = {
-    [STEP_ROUTE] = {"route", step_route},    [STEP_COLLECT] = {"collect", step_collect},
-    [STEP_LEASE] = {"lease", step_lease},    [STEP_CONNECT] = {"connect", step_connect},
-    [STEP_SEND] = {"send", step_send},       [STEP_STREAM] = {"stream", step_stream},
-    [STEP_FILE] = {"file", step_file},       [STEP_FLUSH] = {"flush", step_flush},
-    [STEP_FINISH] = {"finish", step_finish},
+static enum step_result (*const steps[STEP_COUNT])(struct exchange *x) = {
+    [STEP_ROUTE] = step_route,     [STEP_COLLECT] = step_collect, [STEP_LEASE] = step_lease,
+    [STEP_CONNECT] = step_connect, [STEP_SEND] = step_send,       [STEP_STREAM] = step_stream,
+    [STEP_FILE] = step_file,       [STEP_FLUSH] = step_flush,     [STEP_FINISH] = step_finish,
 };
 
 void exchange_run(struct exchange *x) {
@@ -25,7 +20,7 @@ void exchange_run(struct exchange *x) {
     x->running = true;
     enum step_result r;
     do
-        r = steps[x->step].run(x);
+        r = steps[x->step](x);
     while (r == STEP_MORE);
     x->running = false; /* a finished exchange is freed after the turn */
 }

@@ -298,10 +298,10 @@ static void reply_parse(struct exchange *x) {
 }
 
 /* The worker closed. A connection that was used before may have been closed before it saw our request: once more, on a
- * fresh one (only requests that may be repeated ever go on such a connection). */
+ * fresh one (only requests that may be repeated, body included, ever go on such a connection). */
 static void reply_cut(struct exchange *x, enum close_reason why) {
     struct upstream *u = x->upstream;
-    if (!x->reply_began && u->reused && !x->retried && x->client != NULL && !x->streamed) {
+    if (!x->reply_began && u->reused && !x->retried && x->client != NULL) {
         x->retried = true;
         x->upstream = NULL;
         u->exchange = NULL;

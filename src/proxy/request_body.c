@@ -213,7 +213,6 @@ static enum fill fill_from_client(struct exchange *x) {
     size_t taken;
     switch (take_piece(x, &piece, &taken)) {
     case TAKE_PIECE:
-        x->streamed = true;
         queue_piece(x, piece);
         buf_consume(&x->client->in, taken);
         return FILL_MORE;

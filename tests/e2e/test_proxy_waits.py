@@ -1,13 +1,15 @@
 """Who is waited for, how long, and who pays: every state of an exchange in which one side is silent."""
 import os
 import re
+import resource
 import signal
 import socket
+import subprocess
 import time
 
 import pytest
 
-from faucet import APPS, backend, free_port, upstream
+from faucet import BIN, backend, free_port, upstream
 from origin import CLOSE
 from wire import until
 
@@ -268,8 +270,7 @@ def test_stop_with_everything_under_way(faucet, origin, second):
     until(lambda: os.path.exists(f.dir + "/busy.began"), 10)
     queued = f.client().send("GET /one/me" + head + "\r\n")
     collected = f.client().send("POST /one/me" + head + "Content-Length: 1000000\r\n\r\n" + "x" * 300_000)
-    orphan_of = busy
-    orphan_of.reset()
+    busy.reset()                                            # its exchange goes on without it
     slow = f.client(rcvbuf=4096).send("GET /files/big" + head + "\r\n")
     slow.read_head()
     pipelined = f.client().send(("GET /a/held" + head + "\r\n") * 3)
@@ -286,13 +287,39 @@ def test_stop_with_everything_under_way(faucet, origin, second):
         c.close()
 
 
+# -- the disk takes no more (a limit on file sizes behaves like that)
+def small_disk(faucet, origin):
+    f, o = make(faucet, origin, buffer="on")
+    resource.prlimit(f.pid, resource.RLIMIT_FSIZE, (200_000, 200_000))
+    return f, o
+
+
+def test_upload_that_no_disk_takes_is_503(faucet, origin):
+    f, o = small_disk(faucet, origin)
+    assert f.post("/a/x", b"z" * 2_000_000).status == 503
+    assert not o.seen("/x")
+    assert f.post("/a/x", b"z" * 100_000).status == 200
+    f.log_contains(r"temporary file: File too large")
+
+
+def test_download_that_no_disk_takes_goes_at_the_pace_of_the_client(faucet, origin):
+    f, o = small_disk(faucet, origin)
+    body = bytes(range(256)) * 4096 * 8
+    o.reply("/big", "200 OK", body)
+    c = f.client(rcvbuf=16384)
+    c.keep = False
+    c.send("GET /a/big HTTP/1.1\r\nHost: x\r\n\r\n")
+    time.sleep(0.5)
+    assert c.read_response(timeout=30).body == body
+    c.send("GET /a/after HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert c.read_response().status == 200
+
+
 def test_start_is_named_after_dir_alone(faucet):
     f = faucet({"apps": {"x": {"type": "static", "dir": "@APPS@"}}})
     os.makedirs(f.dir + "/my_app"), os.makedirs(f.dir + "/elsewhere")
     open(f.dir + "/my_app/index.html", "w").write("hello")
     other = free_port()
-    import subprocess
-    from faucet import BIN
     p = subprocess.Popen([BIN, "start", "--dir", f.dir + "/my_app", "--type", "static", "--listen", "127.0.0.1:%d" % other,
                           "--log-format", "json", "--state-dir", f.dir + "/elsewhere"],
                          stderr=subprocess.PIPE, env={"PATH": os.environ["PATH"], "XDG_RUNTIME_DIR": f.runtime}, text=True)
