@@ -29,6 +29,15 @@ def start(faucet, **more):
     return f
 
 
+def alone(f, app="a", seconds=8):
+    """One worker of the app is left, of whatever was begun."""
+    try:
+        until(lambda: len(f.worker_pids(app=app)) == 1, seconds)
+    except AssertionError:
+        left = ["%d: GEN=%s %s" % (p, re.findall(r"GEN=(\w*)", open("/proc/%d/environ" % p).read()), open("/proc/%d/cmdline" % p).read()) for p in f.worker_pids(app=app)]
+        raise AssertionError("workers that nobody owns: %s" % left) from None
+
+
 def put(f, *options, **settings):
     f.replace({"apps": {"a": backend(*options, **settings), "b": backend()}})
 
@@ -193,7 +202,7 @@ def test_hups_and_commands_together(faucet):
     [t.join() for t in threads]
     assert results == [0] * 6
     until(lambda: gen(f) == "7", 10)
-    until(lambda: len(f.worker_pids(app="a")) == 1, 8)
+    alone(f)     # well before timeouts.stop: they end by SIGTERM
 
 
 def test_prepare_that_outlives_its_app_settings(faucet):

@@ -21,7 +21,7 @@ WHERE = r"faucet\.yaml:%d:\d+: "
 
 
 def good(**more):
-    return {"apps": {"a": backend(gen=1, strategy="cookie-hash"), "b": backend()}, **more}
+    return {"shutdown": {"timeout": "3s"}, "apps": {"a": backend(gen=1, strategy="cookie-hash"), "b": backend()}, **more}
 
 
 class Before:
@@ -36,6 +36,7 @@ class Before:
         self.held = hold(f, "held")
         self.ws = Socket(f)
         self.ws_pid = self.ws.pid()
+        me(f)
         self.number = f.config_number()
         self.look = settled(f, "ab")
 
@@ -84,7 +85,7 @@ def test_wrong_file(faucet, what):
     done = f.reload(expect=78)
     out = done.stdout + done.stderr
     assert re.search(at, out) and re.search(words, out), out
-    assert re.search(r"(?m)^\[\S+ ERROR .*" + at, f.log()), f.log()
+    f.log_contains(r"(?m)^\[\S+ ERROR .*" + at)
     b.holds()
     f.hup()
     until(lambda: len(re.findall(r"(?m)^\[\S+ ERROR .*" + at, f.log())) >= 2, 10, "HUP says so in the log")
@@ -120,7 +121,7 @@ def test_file_is_gone(faucet):
     done = f.reload(expect=None)
     assert done.returncode == 78 and "faucet.yaml" in done.stdout + done.stderr, done
     f.hup()
-    f.log_contains(r"(?m)^\[\S+ ERROR .*faucet\.yaml")
+    until(lambda: len(re.findall(r"(?m)^\[\S+ ERROR .*faucet\.yaml", f.log())) >= 2, 10)
     os.rename(f.conf + ".away", f.conf)
     b.holds()
     b.ends()
@@ -156,7 +157,7 @@ def test_directory_of_an_app_goes(faucet):
 
 def changed(**apps):
     """A file that would change all there is: hot, process, new app; and the fault of the test."""
-    return {"limits": {"header_size": "2KiB"}, "apps": {"a": backend(gen=2, strategy="cookie-hash"), "b": backend(workers=2), "new": backend(), **apps}}
+    return {"shutdown": {"timeout": "3s"}, "limits": {"header_size": "2KiB"}, "apps": {"a": backend(gen=2, strategy="cookie-hash"), "b": backend(workers=2), "new": backend(), **apps}}
 
 
 def test_port_taken(faucet):
@@ -245,7 +246,7 @@ def test_out_of_descriptors_at_every_step(faucet):
                 pytest.fail("committed after the asker had gone: room %d" % room)
         else:
             failures += 1
-            assert done.returncode == 1, done
+            assert done.returncode in (1, 78), done     # unreadable is 78
             assert re.search(r"(?i)too many open files|descriptor", done.stdout + done.stderr + f.log()[-3000:]), done
         b.holds()
     assert failures >= 2 and me(f).gen == "2" and me(f, "new").pid

@@ -55,7 +55,7 @@ class Behaviour(Origin):
     def do_me(self, conn, request):
         conn.read_request_body(request)
         self.json(conn, {"pid": os.getpid(), "ppid": os.getppid(), "worker": os.environ.get("FAUCET_WORKER_ID"), "gen": os.environ.get("GEN"), "argv": sys.argv,
-                         "cwd": os.getcwd(), "started": STARTED, "nofile": __import__("resource").getrlimit(7),
+                         "cwd": os.readlink("/proc/self/cwd"), "started": STARTED, "nofile": __import__("resource").getrlimit(7),
                          "sigpipe": open("/proc/self/status").read().split("SigIgn:\t")[1].split()[0],
                          "sigblk": open("/proc/self/status").read().split("SigBlk:\t")[1].split()[0],
                          "fds": sorted(os.readlink("/proc/self/fd/" + f) for f in os.listdir("/proc/self/fd")
