@@ -71,7 +71,7 @@ def test_a_hundred_reloads(faucet, busy_port, record_property):
                 ({"listen": ["127.0.0.1:%d" % f.port, "127.0.0.1:%d" % busy_port], **config(1)}, 1))[n % 4]
     f = faucet(config(0))
     pids, inodes = f.worker_pids(app="untouched"), {p: os.stat(p).st_ino for p in f.leftovers() if "/w/" in p}
-    own = {p: sorted(processes.sockets(p).values())[0] for p in pids}
+    own = {p: min(processes.sockets(p).items()) for p in pids}      # descriptor and inode of the socket that each listens on
     listening = processes.listening(f.port)
     assert len(pids) == 2 and len(listening) == 1
     load = Load(f, keep=64, fresh=6, pace=0.02, paths=["/untouched/x", "/changed/x", "/changed/me", "/untouched/count"],
@@ -97,7 +97,7 @@ def test_a_hundred_reloads(faucet, busy_port, record_property):
                 f.clients.remove(c)
         assert f.worker_pids(app="untouched") == pids
         assert processes.listening(f.port) == listening
-        assert {p: sorted(processes.sockets(p).values())[0] for p in pids} == own, "their own sockets, too"
+        assert {p: min(processes.sockets(p).items()) for p in pids} == own, "their own sockets, too"
         assert sum(os.path.exists(p) and os.stat(p).st_ino == i for p, i in inodes.items()) >= 2
         assert tunnel.pid() == tunnel_pid
         assert (f.get("/extra/x").status == 200) == ((RELOADS - (RELOADS % 5 == 0)) % 2 == 1)
