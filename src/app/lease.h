@@ -57,6 +57,8 @@ void lease_release(struct lease *l);
 /* Connecting to the lease's endpoint failed with errno: an upstream address is marked down and probed, a worker is
  * looked after. The lease is released. */
 void lease_connect_failed(struct lease *l, int error);
+/* An errno of connecting that says something about our own machine (no descriptor left), not about who was called. */
+bool lease_error_is_ours(int error);
 
 /* ---- within app/ ---- */
 /* Gives e's room to those who wait, oldest first. */

@@ -89,7 +89,7 @@ static enum step_result connect_failed(struct exchange *x, int error) {
         return STEP_MORE;
     }
     bool late = error == ETIMEDOUT;
-    return exchange_fail(x, 502, late ? CLOSE_CONNECT_TIMEOUT : CLOSE_CONNECT_FAILED,
+    return exchange_fail(x, lease_error_is_ours(error) ? 503 : 502, late ? CLOSE_CONNECT_TIMEOUT : CLOSE_CONNECT_FAILED,
                          "This app cannot be reached. Try again in a moment.");
 }
 

@@ -437,3 +437,17 @@ def test_idle_connections_are_freed_when_a_second_signal_ends_a_drain(faucet, or
     f.signal(signal.SIGTERM)
     assert f.wait_exit() == 0
     t.finish()
+
+
+def test_no_descriptor_left_for_a_worker_is_503(faucet, origin):
+    """It is our own shortage: neither the app's failure nor a reason to think that the worker is down."""
+    o = origin(path="/tmp/o%d.sock" % free_port())
+    f = faucet({"limits": {"connections": 1000}, "apps": {"a": upstream(o)}}, origins=[o], wrap=["prlimit", "--nofile=64:64"])
+    clients = [f.client() for _ in range(70)]
+    f.log_contains("no file descriptor left")
+    clients[0].send("POST /a/x HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n")
+    r = clients[0].read_response()
+    assert r.status == 503 and r["Retry-After"], r
+    for c in clients:
+        c.close()
+    until(lambda: f.get("/a/x").status == 200, 5, "the app is reached again")
