@@ -90,9 +90,9 @@ void app_use(struct app *a, struct snapshot *s, const struct app_config *config)
 /* An exchange was routed to this app and may ask for a lease until it lets go. Balanced calls. */
 void app_hold(struct app *a);
 void app_release(struct app *a);
-/* Removed: what is in flight (app_hold) goes on as before, drain_timeout at most; from then on it answers pinned clients
- * only; workers stop as they become free or at drain_timeout. app_find does not find it any more; the object goes by
- * itself when nothing uses it (callbacks.app_gone). */
+/* Removed: what is in flight (app_hold) goes on as before, drain_timeout at most; from then on it answers pinned
+ * clients only; workers stop as they become free or at drain_timeout. app_find does not find it any more; the object
+ * goes by itself when nothing uses it (callbacks.app_gone). */
 void app_remove(struct app *a);
 /* Has this client a live tunnel here? Then it is served here, wherever the routes lead now. */
 bool app_has_pin(const struct app *a, const struct client_key *client);
@@ -119,6 +119,9 @@ size_t app_generation_count(const struct app *a);
 uint64_t app_generation_number(const struct app *a); /* of the current one */
 size_t app_leases(const struct app *a);
 size_t app_tunnels(const struct app *a);
+/* The process ends before all have stopped: callbacks.endpoint_retired is called for every endpoint, so that nothing
+ * idles on one when they are freed. */
+void apps_drop_idle(struct apps *a);
 
 /* What a shutdown waits for: leases and pins of all apps, for the log. */
 void apps_busy(const struct apps *a, size_t *leases, size_t *pins);

@@ -143,6 +143,20 @@ void apps_free(struct apps *a) {
     FREE_OBJ(a);
 }
 
+void apps_drop_idle(struct apps *apps) {
+    CHECK_OBJ_NOTNULL(apps, APPS_MAGIC);
+    if (apps->env.callbacks.endpoint_retired == NULL)
+        return;
+    LIST_FOREACH (&apps->list, struct app, a, node) {
+        LIST_FOREACH (&a->generations, struct generation, g, node) {
+            for (size_t s = 0; s < ENDPOINT_STATES; s++)
+                LIST_FOREACH (&g->endpoints[s], struct endpoint, e, node) {
+                    apps->env.callbacks.endpoint_retired(e);
+                }
+        }
+    }
+}
+
 struct app *app_find(struct apps *apps, const char *name) {
     LIST_FOREACH (&apps->list, struct app, a, node) {
         if (!a->hidden && !a->removed && strcmp(a->name, name) == 0)

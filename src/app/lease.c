@@ -217,8 +217,7 @@ void lease_release(struct lease *l) {
     endpoint_consider(e);
 }
 
-/* Errors that say something about our own machine, not about who was called. */
-static bool is_our_own(int error) {
+bool lease_error_is_ours(int error) {
     return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM || error == EADDRNOTAVAIL;
 }
 
@@ -227,7 +226,7 @@ void lease_connect_failed(struct lease *l, int error) {
 
     ASSERT(l->state == LEASE_HELD);
     /* Looked after first: otherwise the next in line would get the endpoint that just refused. */
-    if (!is_our_own(error)) {
+    if (!lease_error_is_ours(error)) {
         if (e->upstream != NULL)
             upstream_address_failed(e->upstream, error);
         else if (e->worker != NULL && e->worker->endpoint == e)

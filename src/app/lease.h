@@ -27,7 +27,7 @@ enum lease_refusal {
     LEASE_QUEUE_FULL,    /* 503 */
     LEASE_QUEUE_TIMEOUT, /* 503 */
     LEASE_NO_WORKER,     /* 503: none is ready and none will be within queue.timeout: starting, backing off */
-    LEASE_NO_UPSTREAM,   /* 502: every address is down */
+    LEASE_NO_UPSTREAM,   /* 503 (502 for the request that found out): every address is down */
     LEASE_APP_GONE       /* 503: the app was removed or the daemon stops */
 };
 
@@ -57,6 +57,8 @@ void lease_release(struct lease *l);
 /* Connecting to the lease's endpoint failed with errno: an upstream address is marked down and probed, a worker is
  * looked after. The lease is released. */
 void lease_connect_failed(struct lease *l, int error);
+/* An errno of connecting that says something about our own machine (no descriptor left), not about who was called. */
+bool lease_error_is_ours(int error);
 
 /* ---- within app/ ---- */
 /* Gives e's room to those who wait, oldest first. */

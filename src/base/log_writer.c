@@ -348,11 +348,13 @@ static void *writer_main(void *argument) {
  */
 
 struct log_writer *log_writer_start(enum log_format format) {
-    struct log_writer *w = malloc(sizeof *w); /* not cleared: pages of the ring are taken when they are used */
+    struct log_writer *w = malloc(sizeof *w);
     sigset_t all, before;
     int error;
 
     XXXAN(w);
+    memset(w->ring, 1,
+           sizeof w->ring); /* its pages are taken now, so that memory does not seem to grow with every line */
     memset(w, 0, offsetof(struct log_writer, ring));
     w->magic = LOG_WRITER_MAGIC;
     w->format = format;

@@ -9,6 +9,7 @@
 static void scope_init(struct layers *l, struct scope *scope, const char *name, const char *where) {
     *scope = (struct scope){.name = name, .where = where, .slots = ARENA_ARRAY(l->arena, struct slot, setting_count)};
     scope->prefix = name == NULL ? "" : arena_printf(l->arena, "apps.%s.", name).p;
+    scope->variable = name == NULL ? NULL : setting_variable(l->arena, "", name);
 }
 
 struct slot *scope_slot(const struct scope *scope, const char *key) {
@@ -177,7 +178,7 @@ static const struct scope *same_variable(const struct layers *l, const char *nam
     const char *variable = setting_variable(l->arena, "", name);
 
     for (size_t i = 0; i < l->app_count; i++)
-        if (strcmp(setting_variable(l->arena, "", l->apps[i]->name), variable) == 0)
+        if (strcmp(l->apps[i]->variable, variable) == 0)
             return l->apps[i];
     return NULL;
 }

@@ -50,10 +50,11 @@ struct slot {
 
 /* The daemon, or one app. */
 struct scope {
-    const char *name;   /* NULL: the daemon */
-    const char *prefix; /* "" or "apps.sales." */
-    const char *where;  /* of the app's key */
-    struct slot *slots; /* setting_count, by setting_index */
+    const char *name;     /* NULL: the daemon */
+    const char *prefix;   /* "" or "apps.sales." */
+    const char *variable; /* "FAUCET_SALES_X" of sales-x: two apps may not share it. NULL: the daemon */
+    const char *where;    /* of the app's key */
+    struct slot *slots;   /* setting_count, by setting_index */
 };
 
 struct layers {

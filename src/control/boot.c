@@ -17,7 +17,6 @@
 #include "control/notify.h"
 #include "control/plan.h"
 #include "control/problem_report.h"
-#include "control/runtime_dir.h"
 #include "control/signals.h"
 #include "control/watchdog.h"
 
@@ -105,7 +104,7 @@ static int make_rooms(struct faucet *f) {
             .keeper = f->keeper,
             .resolver = f->resolver,
             .environ_ = f->options->environ_,
-            .runtime_dir = f->runtime_dir,
+            .runtime_dir = f->runtime_dir->path,
             .callbacks = {.endpoint_retired = proxy_endpoint_retired,
                           .endpoint_drained = endpoint_drained,
                           .app_gone = app_gone,
@@ -190,10 +189,11 @@ static void give_back(struct faucet *f) {
         helpers_free(f->helpers);
     if (f->loop != NULL)
         signals_detach(f);
-    keeper_stop(f->keeper);
+    keeper_end(f->keeper); /* the workers end here; the apps still hold their processes */
     if (f->apps != NULL)
         apps_free(f->apps);
     control_socket_close(f->control); /* `faucet stop` waits for its end: the workers are gone by now */
+    keeper_stop(f->keeper);
     if (f->resolver != NULL)
         resolver_free(f->resolver);
     watchdog_stop(f->watchdog);

@@ -4,14 +4,16 @@
  */
 #include "control/boot_report.h"
 
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 
 struct boot_report {
-    const struct snapshot *snapshot;
-    char *base; /* "http://127.0.0.1:3838" */
+    struct snapshot *snapshot; /* of the start: a reload must not take it away */
+    char *base;                /* "http://127.0.0.1:3838" */
     mono_t began;
     bool *ready; /* by app index */
     size_t ready_count;
@@ -32,10 +34,10 @@ static char *base_url(const struct list *listeners) {
     return none;
 }
 
-struct boot_report *boot_report_new(const struct snapshot *s, const struct list *listeners) {
+struct boot_report *boot_report_new(struct snapshot *s, const struct list *listeners) {
     struct boot_report *r = calloc(1, sizeof *r);
     XXXAN(r);
-    r->snapshot = s;
+    r->snapshot = snapshot_ref(s);
     r->base = base_url(listeners);
     r->began = mono_now();
     r->ready = calloc(s->app_count, sizeof *r->ready);
@@ -56,16 +58,24 @@ static void print_urls(struct boot_report *r) {
     printf("\nCtrl-C stops.\n");
 }
 
+/* Printing happens in the loop: a line that a full pipe would hold up is left out. */
+static bool output_takes(void) {
+    struct pollfd out = {.fd = STDOUT_FILENO, .events = POLLOUT};
+    return poll(&out, 1, 0) == 1 && (out.revents & POLLOUT) != 0;
+}
+
 void boot_report_state(struct boot_report *r, const char *app, enum app_state state, const char *reason) {
     const struct app_config *a = snapshot_app(r->snapshot, app);
     if (r->done || a == NULL)
         return;
-    double seconds = (double)mono_since(r->began, mono_now()) / (double)DUR_S;
-    printf("  %-16s %-9s %5.1f s%s%s\n", app, app_state_name(state), seconds, reason ? "  " : "", reason ? reason : "");
     if (state == APP_STATE_READY && !r->ready[a->index]) {
         r->ready[a->index] = true;
         r->ready_count++;
     }
+    if (!output_takes())
+        return;
+    double seconds = (double)mono_since(r->began, mono_now()) / (double)DUR_S;
+    printf("  %-16s %-9s %5.1f s%s%s\n", app, app_state_name(state), seconds, reason ? "  " : "", reason ? reason : "");
     if (r->ready_count == r->snapshot->app_count)
         print_urls(r);
     fflush(stdout);
@@ -74,6 +84,7 @@ void boot_report_state(struct boot_report *r, const char *app, enum app_state st
 void boot_report_free(struct boot_report *r) {
     if (r == NULL)
         return;
+    snapshot_unref(r->snapshot);
     free(r->base);
     free(r->ready);
     free(r);

@@ -8,7 +8,7 @@
 
 struct boot_report;
 
-struct boot_report *boot_report_new(const struct snapshot *s, const struct list *listeners);
+struct boot_report *boot_report_new(struct snapshot *s, const struct list *listeners);
 void boot_report_state(struct boot_report *r, const char *app, enum app_state state, const char *reason);
 void boot_report_free(struct boot_report *r); /* NULL is fine */
 

@@ -4,6 +4,7 @@
  */
 #include "control/command.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -59,7 +60,20 @@ static int unknown(const char *word) {
     return EXIT_USAGE;
 }
 
+/* A descriptor that was closed would be given to the next socket or file, and what is printed would go there. */
+static bool open_standard_descriptors(void) {
+    int fd;
+    do
+        fd = open("/dev/null", O_RDWR); /* no O_CLOEXEC: they are standard input, output and error */
+    while (fd >= 0 && fd <= STDERR_FILENO);
+    if (fd > STDERR_FILENO)
+        close(fd);
+    return fd >= 0;
+}
+
 int command_main(int argc, char **argv, char **environ_) {
+    if (!open_standard_descriptors())
+        return EXIT_FAILED;
     if (argc < 2) {
         if (access("faucet.yaml", F_OK) == 0)
             return command_run("run", argv + argc, environ_);

@@ -8,12 +8,11 @@
 #include "control/options.h"
 #include "control/problem_report.h"
 
-static int help(const struct options *o, const char *text) {
+static int help(const char *text) {
     struct buf flags = {0};
     config_flags_help(&flags, false);
     printf("%s\nSettings as flags (also --set KEY=VALUE for every key):\n%.*s", text, STR_ARG(buf_str(&flags)));
     buf_free(&flags);
-    (void)o;
     return EXIT_DONE;
 }
 
@@ -49,9 +48,9 @@ int command_check(const char *name, char *const *words, char *const *environ_) {
     int status = EXIT_USAGE;
     if (options_parse(&o, name, words, environ_, true)) {
         if (o.help)
-            status = help(&o, "faucet check -c FILE [--json] [--strict] [--no-paths]\n\n"
-                              "Exits with 0, or with 78 where the file is wrong; --strict: warnings count too.\n"
-                              "--no-paths: does not look for directories and interpreters.\n");
+            status = help("faucet check -c FILE [--json] [--strict] [--no-paths]\n\n"
+                          "Exits with 0, or with 78 where the file is wrong; --strict: warnings count too.\n"
+                          "--no-paths: does not look for directories and interpreters.\n");
         else if ((status = no_arguments(&o, 0)) == EXIT_DONE)
             status = check(&o);
     }
@@ -79,9 +78,8 @@ int command_config(const char *name, char *const *words, char *const *environ_) 
     int status = EXIT_USAGE;
     if (options_parse(&o, name, words, environ_, true)) {
         if (o.help)
-            status =
-                help(&o, "faucet config -c FILE [KEY] [--json]\n\n"
-                         "Shows each effective value, where it comes from and what it beat; secrets are hidden.\n");
+            status = help("faucet config -c FILE [KEY] [--json]\n\n"
+                          "Shows each effective value, where it comes from and what it beat; secrets are hidden.\n");
         else if ((status = no_arguments(&o, 1)) == EXIT_DONE)
             status = explain(&o);
     }
@@ -92,7 +90,12 @@ int command_config(const char *name, char *const *words, char *const *environ_) 
 int command_schema(const char *name, char *const *words, char *const *environ_) {
     struct options o;
     int status = EXIT_USAGE;
-    if (options_parse(&o, name, words, environ_, false) && (status = no_arguments(&o, 0)) == EXIT_DONE) {
+    bool understood = options_parse(&o, name, words, environ_, false);
+    if (understood && o.help) {
+        printf("faucet schema [--markdown]\n\nPrints the JSON Schema of faucet.yaml; --markdown: the table of "
+               "settings.\n");
+        status = EXIT_DONE;
+    } else if (understood && (status = no_arguments(&o, 0)) == EXIT_DONE) {
         struct buf out = {0};
         if (o.markdown)
             config_settings_table(&out);

@@ -21,10 +21,10 @@ static int help(const struct options *o) {
     return EXIT_DONE;
 }
 
-/* The value `dir` will have: the flag, else FAUCET_DIR, else here. */
+/* The value the app's `dir` will have (never state_dir, app_dir): the flag, else FAUCET_DIR, else here. */
 static const char *start_dir(const struct options *o) {
     for (size_t i = o->flag_count; i > 0; i--)
-        if (str_ends(str_of(o->flags[i - 1].key), STR("dir")) && !str_ends(str_of(o->flags[i - 1].key), STR("app_dir")))
+        if (str_ends(str_of(o->flags[i - 1].key), STR(".dir")))
             return o->flags[i - 1].value;
     for (char *const *e = o->environ_; *e != NULL; e++)
         if (str_starts(str_of(*e), STR("FAUCET_DIR=")))

@@ -14,7 +14,8 @@
 #include "control/options.h"
 #include "control/problem_report.h"
 
-#define EXIT_NOT_FOUND 127
+#define EXIT_NOT_RUNNABLE 126
+#define EXIT_NOT_FOUND    127
 
 static const char *variable(char *const *environ_, const char *name, const char *otherwise) {
     size_t n = strlen(name);
@@ -33,8 +34,9 @@ static int become(struct arena *a, const char *program, char *const *words, cons
     for (size_t i = 0; i < n; i++)
         argv[i + 1] = words[i];
     execvpe(program, argv, (char *const *)(uintptr_t)environment);
-    fprintf(stderr, "faucet: %s cannot be run: %s\n", program, strerror(errno));
-    return errno == ENOENT ? EXIT_NOT_FOUND : 126;
+    int error = errno;
+    fprintf(stderr, "faucet: %s cannot be run: %s\n", program, strerror(error));
+    return error == ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_RUNNABLE;
 }
 
 int command_tool(const char *name, char *const *words, char *const *environ_) {

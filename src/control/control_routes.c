@@ -151,7 +151,7 @@ static const struct control_path {
     {"GET", {"/status", 7}, {NULL, 0}, false, get_status},
     {"GET", {"/metrics", 8}, {NULL, 0}, false, get_metrics},
     {"POST", {"/reload", 7}, {NULL, 0}, true, post_reload},
-    {"POST", {"/plan", 5}, {NULL, 0}, true, post_plan},
+    {"POST", {"/plan", 5}, {NULL, 0}, false, post_plan},
     {"POST", {"/apps/", 6}, {"/restart", 8}, false, post_restart},
     {"POST", {"/stop", 5}, {NULL, 0}, false, post_stop},
 };

@@ -40,19 +40,26 @@ static char *wanted_address(const struct faucet *f, const struct snapshot *s) {
     return address;
 }
 
+/* One write, no waiting: the socket's buffer is empty. */
+static void turn_away(int fd) {
+    static const char body[] = "{\"error\": \"too many clients are connected to this socket\"}\n";
+    char reply[512];
+    int n = snprintf(reply, sizeof reply,
+                     "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\n"
+                     "Content-Length: %zu\r\nConnection: close\r\n\r\n%s",
+                     sizeof body - 1, body);
+    (void)!send(fd, reply, (size_t)n, MSG_NOSIGNAL);
+    (void)close(fd);
+}
+
 static void accepted(struct listener *l, int fd, const struct address *peer) {
-    static const char full[] =
-        "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nContent-Length: 52\r\n"
-        "Connection: close\r\n\r\n{\"error\": \"32 clients are connected to this socket\"}\n";
     struct control_socket *c;
     (void)peer;
     CAST_OBJ_NOTNULL(c, l->owner, CONTROL_SOCKET_MAGIC);
-    if (c->connections.length < CONNECTIONS_MAX) {
+    if (c->connections.length < CONNECTIONS_MAX)
         control_connection_new(c, fd);
-        return;
-    }
-    (void)!send(fd, full, sizeof full - 1, MSG_NOSIGNAL);
-    (void)close(fd);
+    else
+        turn_away(fd);
 }
 
 /* Who can write to the directory can put a socket of his own there. */

@@ -8,6 +8,7 @@
 #include "app/app.h"
 #include "config/config.h"
 #include "control/options.h"
+#include "control/runtime_dir.h"
 #include "proxy/proxy.h"
 
 /* Reloads that ended, for /status and /metrics; counted by reload.c. */
@@ -31,12 +32,12 @@ struct faucet {
     struct resolver *resolver;
     struct apps *apps;
     struct proxy *proxy;
-    struct snapshot *snapshot;      /* what is served now */
-    char *runtime_dir;              /* ours alone, removed at the end */
-    const char *app_name;           /* `faucet start`: the one app's */
-    struct boot_report *report;     /* --wait-ready, NULL otherwise */
-    struct control_socket *control; /* NULL: none could be made */
-    struct watchdog *watchdog;      /* NULL: nobody asked */
+    struct snapshot *snapshot;       /* what is served now */
+    struct runtime_dir *runtime_dir; /* ours alone, removed at the end */
+    const char *app_name;            /* `faucet start`: the one app's */
+    struct boot_report *report;      /* --wait-ready, NULL otherwise */
+    struct control_socket *control;  /* NULL: none could be made */
+    struct watchdog *watchdog;       /* NULL: nobody asked */
     struct reload_tally reloads;
     mono_t started;
 

@@ -139,6 +139,7 @@ void listeners_commit(struct listeners_plan *plan, struct proxy *proxy) {
     }
     LIST_FOREACH (&plan->overlap, struct listener, l, node) {
         start(proxy, l);
+        listener_seal(l);
     }
 }
 
@@ -152,5 +153,6 @@ void listeners_abandon(struct listeners_plan *plan) {
     LIST_FOREACH (&plan->overlap, struct listener, l, node) {
         listener_accept_all(l);
         listener_close(l);
+        listener_seal(l);
     }
 }

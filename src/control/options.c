@@ -12,14 +12,14 @@
 static const struct own_flag {
     const char *name;
     size_t offset;
-    const char *commands; /* where it may stand, between spaces */
+    const char *commands; /* where it may stand, between spaces; empty: everywhere */
 } own_flags[] = {
-    {"--json", offsetof(struct options, json), " check config reload plan status restart stop "},
-    {"--force", offsetof(struct options, force), " reload plan "},
-    {"--strict", offsetof(struct options, strict), " check "},
-    {"--no-paths", offsetof(struct options, no_paths), " check config "},
-    {"--wait-ready", offsetof(struct options, wait_ready), " run start "},
-    {"--markdown", offsetof(struct options, markdown), " schema "},
+    {"--json", offsetof(struct options, json), "check config reload plan status restart stop"},
+    {"--force", offsetof(struct options, force), "reload plan"},
+    {"--strict", offsetof(struct options, strict), "check"},
+    {"--no-paths", offsetof(struct options, no_paths), "check config"},
+    {"--wait-ready", offsetof(struct options, wait_ready), "run start"},
+    {"--markdown", offsetof(struct options, markdown), "schema"},
     {"--help", offsetof(struct options, help), ""},
     {"-h", offsetof(struct options, help), ""},
 };
@@ -31,20 +31,20 @@ static bool usage_error(const struct options *o, const char *format, const char 
     return false;
 }
 
-/* " restart " does not hold "start". */
-static bool has_word(const char *words, const char *word) {
-    size_t n = strlen(word);
-    for (const char *at = strstr(words, word); at != NULL; at = strstr(at + 1, word))
-        if (at[-1] == ' ' && at[n] == ' ')
+static bool stands_in(const char *commands, const char *command) {
+    struct str rest = str_of(commands);
+    while (rest.n > 0) {
+        size_t n = str_chr(rest, ' ');
+        if (str_eq(str_make(rest.p, n), str_of(command)))
             return true;
-    return false;
+        rest = str_from(rest, n < rest.n ? n + 1 : n);
+    }
+    return commands[0] == '\0';
 }
 
 static bool *own_flag(struct options *o, const char *word) {
     for (size_t i = 0; i < ARRAY_LENGTH(own_flags); i++) {
-        if (strcmp(word, own_flags[i].name) != 0)
-            continue;
-        if (own_flags[i].commands[0] == '\0' || has_word(own_flags[i].commands, o->command))
+        if (strcmp(word, own_flags[i].name) == 0 && stands_in(own_flags[i].commands, o->command))
             return (bool *)(void *)((char *)o + own_flags[i].offset);
     }
     return NULL;

@@ -35,7 +35,7 @@ struct reload {
     const char *restarting; /* of `faucet restart`: the one app, in the arena; NULL: a reload */
     mono_t began;
     struct problems problems;
-    struct snapshot *next;
+    struct snapshot *from, *next; /* the plan's rows point into both */
     struct plan *plan;
     struct candidate **candidates; /* by row */
     size_t waiting;                /* candidates that are not ready yet */
@@ -62,6 +62,7 @@ static struct reload *reload_new(struct faucet *f, const struct reload_request *
     struct reload *r;
     ALLOC_OBJ(r, RELOAD_MAGIC);
     r->faucet = f;
+    r->from = snapshot_ref(f->snapshot);
     r->arena = arena_new(4096);
     r->who = strdup(request->who);
     XXXAN(r->who);
@@ -77,6 +78,7 @@ static void reload_destroy(void *object) {
     struct reload *r;
     CAST_OBJ_NOTNULL(r, object, RELOAD_MAGIC);
     problems_free(&r->problems);
+    snapshot_unref(r->from);
     snapshot_unref(r->next);
     arena_free(r->arena);
     free(r->who);
@@ -139,8 +141,9 @@ static void tell(struct reload *r, enum reload_result result) {
     };
     count(f, result);
     log_outcome(r, &o);
-    notify(f->options->environ_, "READY=1\nSTATUS=Serving %zu apps, config %llu%s", f->snapshot->app_count,
-           (unsigned long long)f->snapshot->number, result == RELOAD_DONE ? "" : "; the last reload failed");
+    if (!f->stopping) /* READY=1 after STOPPING=1 would take it back */
+        notify(f->options->environ_, "READY=1\nSTATUS=Serving %zu apps, config %llu%s", f->snapshot->app_count,
+               (unsigned long long)f->snapshot->number, result == RELOAD_DONE ? "" : "; the last reload failed");
     LIST_FOREACH (&r->waiters, struct waiter, w, node) {
         list_remove(&w->node);
         w->done(w->owner, &o);
@@ -298,7 +301,7 @@ static bool load_and_plan(struct reload *r) {
         finish(r, RELOAD_INVALID);
         return false;
     }
-    r->plan = plan_make(r->arena, f->snapshot, r->next);
+    r->plan = plan_make(r->arena, r->from, r->next);
     if (fault_injected(f->options->environ_, "plan")) {
         fail(r, NULL, "%s%s", "a fault was injected at plan", "");
         return false;
@@ -332,6 +335,10 @@ static void supersede(struct reload *old, struct reload *new) {
     log_info(old->faucet->log, "reload asked by %s: abandoned, a newer one starts over with the newest file", old->who);
     old->faucet->reloads.ended[RELOAD_SUPERSEDED]++;
     unprepare(old);
+    if (old->restarting != NULL) { /* who asked for new workers is not served by a reload that may keep the old ones */
+        XXXASSERT(asprintf(&old->why, "a reload asked by %s came in between; ask again", new->who) > 0);
+        tell(old, RELOAD_FAILED);
+    }
     LIST_FOREACH (&old->waiters, struct waiter, w, node) {
         list_move(&new->waiters, &w->node);
     }
@@ -358,7 +365,7 @@ void reload_plan(struct faucet *f, const struct reload_request *request) {
     struct reload *r = reload_new(f, request);
     r->next = load(r);
     if (r->next != NULL)
-        r->plan = plan_make(r->arena, f->snapshot, r->next);
+        r->plan = plan_make(r->arena, r->from, r->next);
     struct reload_outcome o = {
         .result = r->next != NULL ? RELOAD_DONE : RELOAD_INVALID,
         .plan = r->plan,

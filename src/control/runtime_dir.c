@@ -6,17 +6,18 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/check.h"
 #include "base/str.h"
+
+#define NAMES_TRIED 100
 
 static char *text(const char *format, ...) PRINTF_LIKE(1, 2);
 static char *text(const char *format, ...) {
@@ -75,24 +76,75 @@ static void remove_tree(int parent, const char *name, unsigned depth) {
     (void)unlinkat(parent, name, AT_REMOVEDIR);
 }
 
-/* <base>/<pid> of a process that no longer is. */
+/* Opens and locks a directory. -1: it is not there, or its process lives (EWOULDBLOCK). */
+static int lock_directory(int parent, const char *name) {
+    int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0)
+        return fd;
+    int error = errno;
+    if (fd >= 0)
+        close(fd);
+    errno = error;
+    return -1;
+}
+
+/* "<pid>", or "<pid>-<n>" where that was taken by a process of the same number in another container. */
+static bool is_one_of_ours(const char *name) {
+    size_t n = strspn(name, "0123456789");
+    return n > 0 && (name[n] == '\0' || (name[n] == '-' && name[n + 1] != '\0' &&
+                                         name[n + 1 + strspn(name + n + 1, "0123456789")] == '\0'));
+}
+
+/* Those of processes that no longer are. */
 static void sweep(const char *base) {
     DIR *d = opendir(base);
     if (d == NULL)
         return;
     for (struct dirent *e; (e = readdir(d)) != NULL;) {
-        uint64_t pid;
-        if (!str_to_u64(str_of(e->d_name), &pid) || pid == 0 || pid > INT_MAX)
+        int lock = is_one_of_ours(e->d_name) ? lock_directory(dirfd(d), e->d_name) : -1;
+        if (lock < 0)
             continue;
-        if ((pid_t)pid == getpid() || (kill((pid_t)pid, 0) != 0 && errno == ESRCH))
-            remove_tree(dirfd(d), e->d_name, 2);
+        remove_tree(dirfd(d), e->d_name, 2);
+        close(lock);
     }
     closedir(d);
 }
 
-char *runtime_dir_make(char *const *environ_, char **error) {
+/* Somebody else's sweep may have come between mkdir and lock. */
+static bool still_there(const char *path, int fd) {
+    struct stat named, opened;
+    return lstat(path, &named) == 0 && fstat(fd, &opened) == 0 && named.st_ino == opened.st_ino &&
+           named.st_dev == opened.st_dev;
+}
+
+/* False with errno. */
+static bool make_and_lock(struct runtime_dir *r, const char *base) {
+    for (int i = 0; i < NAMES_TRIED; i++) {
+        r->path = i == 0 ? text("%s/%d", base, (int)getpid()) : text("%s/%d-%d", base, (int)getpid(), i);
+        if (mkdir(r->path, 0700) == 0) {
+            r->lock = lock_directory(AT_FDCWD, r->path);
+            if (r->lock >= 0 && still_there(r->path, r->lock))
+                return true;
+            if (r->lock >= 0)
+                close(r->lock);
+            else if (errno != EWOULDBLOCK && errno != ENOENT) { /* no locks on this file system */
+                (void)rmdir(r->path);
+                return false;
+            }
+        } else if (errno != EEXIST)
+            return false;
+        free(r->path);
+        r->path = NULL;
+    }
+    errno = EEXIST;
+    return false;
+}
+
+struct runtime_dir *runtime_dir_make(char *const *environ_, char **error) {
     char *base = runtime_dir_base(environ_);
-    char *path = NULL;
+    struct runtime_dir *r = calloc(1, sizeof *r);
+    XXXAN(r);
+    bool made = false;
     if (mkdir(base, 0700) != 0 && errno != EEXIST)
         *error =
             text("%s: a directory for sockets cannot be made: %s; RUNTIME_DIRECTORY or XDG_RUNTIME_DIR name another",
@@ -104,25 +156,28 @@ char *runtime_dir_make(char *const *environ_, char **error) {
                  base);
     else {
         sweep(base);
-        path = text("%s/%d", base, (int)getpid());
-        if (mkdir(path, 0700) != 0) {
-            *error = text("%s: cannot be made: %s", path, strerror(errno));
-            free(path);
-            path = NULL;
-        }
+        made = make_and_lock(r, base);
+        if (!made)
+            *error = text("%s: a directory for sockets cannot be made and locked in it: %s", base, strerror(errno));
     }
     free(base);
-    return path;
+    if (made)
+        return r;
+    free(r->path);
+    free(r);
+    return NULL;
 }
 
-void runtime_dir_remove(char *path) {
-    if (path == NULL)
+void runtime_dir_remove(struct runtime_dir *r) {
+    if (r == NULL)
         return;
-    remove_tree(AT_FDCWD, path, 2);
-    char *slash = strrchr(path, '/');
-    if (slash != NULL && slash != path) {
+    remove_tree(AT_FDCWD, r->path, 2);
+    close(r->lock);
+    char *slash = strrchr(r->path, '/');
+    if (slash != NULL && slash != r->path) {
         *slash = '\0';
-        (void)rmdir(path); /* when we were the last; systemd removes its own */
+        (void)rmdir(r->path); /* when we were the last; systemd removes its own */
     }
-    free(path);
+    free(r->path);
+    free(r);
 }

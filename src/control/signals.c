@@ -1,16 +1,18 @@
 /*
- * HUP reload · TERM, INT, QUIT stop, a second one at once · USR1 reopen the log.
+ * HUP reload · TERM, INT, QUIT stop, a second one at once · USR1 reopen the log
+ * · CHLD: as process 1 of a container, we inherit what others leave behind.
  */
 #include "control/signals.h"
 
 #include <errno.h>
 #include <signal.h>
 #include <sys/signalfd.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "control/reload.h"
 
-static const int handled[] = {SIGHUP, SIGTERM, SIGINT, SIGQUIT, SIGUSR1};
+static const int handled[] = {SIGHUP, SIGTERM, SIGINT, SIGQUIT, SIGUSR1, SIGCHLD};
 
 static sigset_t handled_set(void) {
     sigset_t set;
@@ -25,6 +27,19 @@ void signals_block(void) {
     AZ(sigprocmask(SIG_BLOCK, &set, NULL));
     struct sigaction ignore = {.sa_handler = SIG_IGN};
     AZ(sigaction(SIGPIPE, &ignore, NULL)); /* standard error may be a closed pipe */
+    AZ(sigaction(SIGXFSZ, &ignore,
+                 NULL)); /* a limit on file sizes (ulimit -f) is an error of write(2), as a full disk is */
+}
+
+/* Workers are the keeper's, and so are their descendants; what comes here was left by a health check or a shell of
+ * `docker exec`. The keeper itself is waited for by keeper_stop. */
+static void reap_orphans(const struct faucet *f) {
+    siginfo_t dead = {0};
+    while (waitid(P_ALL, 0, &dead, WEXITED | WNOHANG | WNOWAIT) == 0 && dead.si_pid > 0 &&
+           dead.si_pid != keeper_pid(f->keeper)) {
+        (void)waitpid(dead.si_pid, NULL, WNOHANG);
+        dead.si_pid = 0;
+    }
 }
 
 static void signal_arrived(struct faucet *f, const struct signalfd_siginfo *s) {
@@ -35,6 +50,9 @@ static void signal_arrived(struct faucet *f, const struct signalfd_siginfo *s) {
     case SIGUSR1:
         log_reopen(f->log);
         log_info(f->log, "SIGUSR1: the log file was opened again");
+        break;
+    case SIGCHLD:
+        reap_orphans(f);
         break;
     default:
         faucet_stop(f, strsignal((int)s->ssi_signo));

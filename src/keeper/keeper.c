@@ -427,12 +427,17 @@ static void processes_free(struct list *l) {
         process_free(CONTAINER_OF(list_first(l), struct process, node));
 }
 
-void keeper_stop(struct keeper *k) {
+void keeper_end(struct keeper *k) {
     CHECK_OBJ_NOTNULL(k, KEEPER_MAGIC);
     keeper_detach(k);
     if (k->pid > 0)
         while (waitpid(k->pid, NULL, 0) < 0 && errno == EINTR)
             ;
+    k->pid = 0;
+}
+
+void keeper_stop(struct keeper *k) {
+    keeper_end(k);
     for (size_t i = 0; i < BUCKETS; i++)
         processes_free(&k->buckets[i]);
     processes_free(&k->failed);

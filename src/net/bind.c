@@ -153,6 +153,39 @@ bool bind_share_port(int fd, bool on) {
     return setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &value, sizeof value) == 0;
 }
 
+/* False: somebody, we perhaps, has that address. */
+static bool touch_port(const struct address *a) {
+    static const int on = 1;
+    int fd = make_socket(a);
+
+    if (fd < 0)
+        return false;
+    if (a->any.sa_family == AF_INET6)
+        (void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
+    (void)setsockopt(fd, IPPROTO_IP, IP_FREEBIND, &on, sizeof on); /* also for IPv6: an address we do not have */
+    bool bound = bind(fd, &a->any, a->length) == 0;
+    (void)close(fd);
+    return bound;
+}
+
+void bind_seal_port(const struct address *a) {
+    static const char *const nobodys[] = {"::1", "127.0.0.1", "127.255.255.254", "2001:db8::1"}; /* RFC 3849 */
+    char port[8];
+    struct addrinfo hints = {.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV, .ai_socktype = SOCK_STREAM}, *found;
+    bool sealed = false;
+
+    snprintf(port, sizeof port, "%u", ntohs(a->in.sin_port)); /* sin6_port is at the same place */
+    for (size_t i = 0; i < ARRAY_LENGTH(nobodys) && !sealed; i++) {
+        struct address other = {0};
+        if (getaddrinfo(nobodys[i], port, &hints, &found) != 0)
+            continue;
+        memcpy(&other.any, found->ai_addr, found->ai_addrlen);
+        other.length = found->ai_addrlen;
+        freeaddrinfo(found);
+        sealed = touch_port(&other);
+    }
+}
+
 static const char *bind_tcp(int fd, const struct address *a, bool share_port) {
     static const int on = 1;
 

@@ -15,6 +15,10 @@
 int bind_listening(const struct address *a, unsigned mode, bool share_port, struct stat *made,
                    const char **why) MUST_CHECK;
 bool bind_share_port(int fd, bool on); /* false with errno */
+/* After the option was cleared everywhere: the kernel remembers per port that it was shared, and goes on letting others
+ * in, until somebody binds the port without the option (inet_csk_update_fastreuse, Linux 6.18). This does so, for a
+ * moment and in the other family, where it is in nobody's way. */
+void bind_seal_port(const struct address *a);
 
 /* Removes the socket file at a's path if it is still the one with that device and inode. */
 void bind_remove_file(const struct address *a, dev_t device, ino_t inode);

@@ -156,6 +156,12 @@ enum io conn_write_buf(struct conn *c, struct buf *b, size_t *sent) {
     return (size_t)moved == length ? IO_OK : IO_AGAIN;
 }
 
+bool conn_is_quiet(const struct conn *c) {
+    char byte;
+
+    return c->fd >= 0 && recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && would_block(errno);
+}
+
 void conn_shutdown_write(struct conn *c) {
     if (c->fd >= 0)
         (void)shutdown(c->fd, SHUT_WR);

@@ -61,6 +61,8 @@ enum io conn_writev(struct conn *c, const struct iovec *v, int n, size_t *sent);
 /* Writes b's bytes, as far as they go, and consumes them. IO_OK: all of it is out (or b was empty). */
 enum io conn_write_buf(struct conn *c, struct buf *b, size_t *sent);
 void conn_shutdown_write(struct conn *c);
+/* Open, and nothing to be read: neither bytes nor an end, also none that the loop has not told of yet. */
+bool conn_is_quiet(const struct conn *c);
 /* TCP only, harmless elsewhere. */
 void conn_set_nodelay(int fd);
 void conn_set_quickack(int fd);

@@ -181,6 +181,8 @@ static struct listener *open_address(struct loop *loop, struct log *log, const c
             (void)share_ports(own, &wanted, false);
         if (*overlaps && fd >= 0)
             (void)bind_share_port(fd, false);
+        if (*overlaps)
+            bind_seal_port(&wanted);
     }
     if (fd < 0) {
         XXXASSERT(asprintf(error, "%s: %s", text, why) >= 0);
@@ -247,6 +249,12 @@ static bool serves(int fd, const struct address *bound, const struct address *wa
     return bound->any.sa_family == AF_INET6 && IN6_IS_ADDR_UNSPECIFIED(&bound->in6.sin6_addr) &&
            get_option(fd, IPPROTO_IPV6, IPV6_V6ONLY) == 0 && wanted->any.sa_family == AF_INET &&
            wanted->in.sin_addr.s_addr == htonl(INADDR_ANY) && wanted->in.sin_port == bound->in6.sin6_port;
+}
+
+void listener_seal(const struct listener *l) {
+    CHECK_OBJ_NOTNULL(l, LISTENER_MAGIC);
+    if (address_is_tcp(&l->address))
+        bind_seal_port(&l->address);
 }
 
 bool listener_is_for(const struct listener *l, const char *text) {

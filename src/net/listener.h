@@ -44,6 +44,9 @@ struct listener *listener_open(struct loop *l, struct log *log, const char *text
  * share it by SO_REUSEPORT for the moment of binding; afterwards nobody else can. *overlaps: there were such. */
 struct listener *listener_open_beside(struct loop *l, struct log *log, const char *text, unsigned mode,
                                       const struct list *own, bool *overlaps, char **error) MUST_CHECK;
+/* Again, when other listeners of that port were closed: as long as both wildcards are held, nothing can be bound to see
+ * to it that the port is shared no more. Also right after listener_close(l). */
+void listener_seal(const struct listener *l);
 /* Would listener_open(text) bind the address that l has? (Also spelt differently; a name is not looked up.) */
 bool listener_is_for(const struct listener *l, const char *text);
 /* Takes all that waits in the backlog; before a listener that served is closed. It must be accepting. */

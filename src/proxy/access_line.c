@@ -15,21 +15,25 @@ struct line {
 static void put(struct line *l, struct str s) {
     size_t room = sizeof l->bytes - l->n;
     size_t n = s.n < room ? s.n : room;
-    if (n > 0)
-        memcpy(l->bytes + l->n, s.p, n);
+    if (s.p == NULL)
+        return;
+    memcpy(l->bytes + l->n, s.p, n);
     l->n += n;
 }
 
-/* Inside quotes: a quote or backslash of the client's must not end the field. */
+/* Inside quotes: a quote or backslash of the client's must not end the field. `most` bounds what is written, so that
+ * what follows always has its room. */
 static void put_quoted(struct line *l, struct str s, size_t most) {
     s.n = s.n < most ? s.n : most;
-    if (memchr(s.p ? s.p : "", '"', s.n) == NULL && memchr(s.p ? s.p : "", '\\', s.n) == NULL) {
+    if (s.p == NULL || (memchr(s.p, '"', s.n) == NULL && memchr(s.p, '\\', s.n) == NULL)) {
         put(l, s);
         return;
     }
-    for (size_t i = 0; i < s.n; i++) {
-        if (s.p[i] == '"' || s.p[i] == '\\')
+    for (size_t i = 0, written = 0; i < s.n && written + 1 < most; i++, written++) {
+        if (s.p[i] == '"' || s.p[i] == '\\') {
             put(l, STR("\\"));
+            written++;
+        }
         put(l, str_make(s.p + i, 1));
     }
 }

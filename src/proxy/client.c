@@ -232,17 +232,6 @@ static void client_make_room(struct proxy *p) {
     }
 }
 
-static void client_pause_accepting(struct proxy *p) {
-    if ((int64_t)proxy_client_count(p) < p->connection_limit || !list_empty(&p->idle) || p->accept_paused)
-        return;
-    log_warn(p->log, "limits.connections: %lld connections are in use, more clients wait until one ends",
-             (long long)p->connection_limit);
-    p->accept_paused = true;
-    LIST_FOREACH (&p->listeners, struct listener, l, node) {
-        listener_stop(l);
-    }
-}
-
 void client_accept(struct listener *l, int fd, const struct address *peer) {
     struct proxy *p;
     CAST_OBJ_NOTNULL(p, l->owner, PROXY_MAGIC);
@@ -257,5 +246,5 @@ void client_accept(struct listener *l, int fd, const struct address *peer) {
     p->connections++;
     conn_want_read(&c->conn, true);
     client_set_wait(c, CLIENT_WAIT_HEAD, settings(c)->timeout_header);
-    client_pause_accepting(p);
+    proxy_began(p);
 }

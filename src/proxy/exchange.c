@@ -7,15 +7,10 @@
 #include "http/canned.h"
 #include "proxy/recycle.h"
 
-static const struct {
-    const char *name;
-    enum step_result (*run)(struct exchange *x);
-} steps[STEP_COUNT] = {
-    [STEP_ROUTE] = {"route", step_route},    [STEP_COLLECT] = {"collect", step_collect},
-    [STEP_LEASE] = {"lease", step_lease},    [STEP_CONNECT] = {"connect", step_connect},
-    [STEP_SEND] = {"send", step_send},       [STEP_STREAM] = {"stream", step_stream},
-    [STEP_FILE] = {"file", step_file},       [STEP_FLUSH] = {"flush", step_flush},
-    [STEP_FINISH] = {"finish", step_finish},
+static enum step_result (*const steps[STEP_COUNT])(struct exchange *x) = {
+    [STEP_ROUTE] = step_route,     [STEP_COLLECT] = step_collect, [STEP_LEASE] = step_lease,
+    [STEP_CONNECT] = step_connect, [STEP_SEND] = step_send,       [STEP_STREAM] = step_stream,
+    [STEP_FILE] = step_file,       [STEP_FLUSH] = step_flush,     [STEP_FINISH] = step_finish,
 };
 
 void exchange_run(struct exchange *x) {
@@ -25,7 +20,7 @@ void exchange_run(struct exchange *x) {
     x->running = true;
     enum step_result r;
     do
-        r = steps[x->step].run(x);
+        r = steps[x->step](x);
     while (r == STEP_MORE);
     x->running = false; /* a finished exchange is freed after the turn */
 }
@@ -52,6 +47,7 @@ void exchange_begin(struct client *c, const struct http_error *error) {
     c->reader = NULL;
     c->exchange = x;
     list_move(&c->proxy->busy, &c->node);
+    proxy_began(c->proxy);
     client_set_wait(c, CLIENT_WAIT_NOTHING, 0);
     c->proxy->requests++;
     if (error != NULL) {
@@ -166,7 +162,7 @@ void exchange_client_left(struct exchange *x, enum close_reason why) {
 static void client_half_closed(struct exchange *x) {
     if (x->step == STEP_FLUSH)
         return;
-    if (!x->request_read ? buf_length(&x->client->in) == 0 : x->lease.state == LEASE_QUEUED)
+    if (x->lease.state == LEASE_QUEUED || (!x->request_read && buf_length(&x->client->in) == 0))
         exchange_client_left(x, CLOSE_CLIENT_CLOSED);
 }
 
@@ -178,7 +174,7 @@ void exchange_client_readable(struct exchange *x) {
         exchange_client_left(x, CLOSE_CLIENT_RESET);
         return;
     }
-    if (!x->request_read && x->step != STEP_FLUSH)
+    if (!x->request_read && (x->step == STEP_COLLECT || x->step == STEP_STREAM)) /* those that take the body */
         exchange_run(x);
     if (c->eof && x->client == c)
         client_half_closed(x);

@@ -88,7 +88,6 @@ struct exchange {
     bool request_queued;               /* its last byte is in upstream->out or beyond */
     bool request_broken;               /* the worker takes no more of it */
     enum http_framing request_framing; /* towards the worker */
-    bool streamed;                     /* body bytes went to a worker and cannot be replayed */
     uint64_t request_bytes;
 
     /* LEASE, CONNECT */
@@ -104,7 +103,7 @@ struct exchange {
     bool reply_began;   /* a byte of the final head arrived */
     bool head_sent;     /* a final status line is in client->out or sent: nothing else can be answered */
     bool reply_read;    /* the reply is complete */
-    bool client_broken; /* writing failed: reply_flush says so */
+    bool client_broken; /* reply_put could not write: reply_flush ends it */
     bool reply_failed;  /* cut short: the client must see a broken connection */
     enum http_framing client_framing;
     struct spool *download; /* buffered: what the client does not take yet */
@@ -144,6 +143,8 @@ void exchange_upstream_expired(struct exchange *x);
 
 /* Our own reply; x->step becomes FLUSH. error: for telemetry, a static name. Only while !head_sent. */
 enum step_result exchange_answer(struct exchange *x, unsigned status, const char *error, const char *detail);
+/* 308 to the same path with a slash. (step_route.c) */
+enum step_result exchange_redirect_to_slash(struct exchange *x);
 /* The worker's side failed: answers status, or, when the head is out already, cuts the client off. */
 enum step_result exchange_fail(struct exchange *x, unsigned status, enum close_reason why, const char *detail);
 /* Gives lease and upstream connection back; reuse: the connection is clean. */
@@ -160,8 +161,8 @@ enum step_result step_file(struct exchange *x);    /* static_send.c */
 enum step_result step_flush(struct exchange *x);   /* reply.c */
 enum step_result step_finish(struct exchange *x);  /* finish.c */
 
-/* request_body.c: moves body bytes from client or spool to the worker. False: the worker's side failed (x was
- * answered). */
+/* request_body.c: moves body bytes from client or spool to the worker. False: x was answered or cut, or its client
+ * left; x->step says what follows. */
 bool request_pump(struct exchange *x);
 /* reply.c: bytes for the client, into out, socket or spool. */
 void reply_put(struct exchange *x, struct str bytes);

@@ -13,16 +13,31 @@ static bool peer_trusted(const struct exchange *x) {
     return x->client->peer_unix ? trusted->n > 0 : networks_contain(trusted, &x->client->peer);
 }
 
-/* Every field of that name as one list, in order (RFC 9110 5.3). */
+static bool counts(const struct http_field *f, struct str name) {
+    return f->value.n > 0 && str_ieq(f->name, name);
+}
+
+/* Every field of that name as one list, in order (RFC 9110 5.3). Measured first: copying anew for each of 256 fields
+ * would cost megabytes. */
 static struct str joined(const struct exchange *x, struct str name) {
-    struct str all = STR_NONE;
+    const struct http_field *fields = x->request->fields;
+    size_t n = 0, length = 0;
+    for (size_t i = 0; i < x->request->field_count; i++)
+        length += counts(&fields[i], name) ? fields[i].value.n + 2 : 0;
+    if (length == 0)
+        return STR_NONE;
+    char *all = arena_bytes(x->arena, length);
     for (size_t i = 0; i < x->request->field_count; i++) {
-        const struct http_field *f = &x->request->fields[i];
-        if (!str_ieq(f->name, name) || f->value.n == 0)
+        if (!counts(&fields[i], name))
             continue;
-        all = all.n == 0 ? f->value : arena_printf(x->arena, "%.*s, %.*s", STR_ARG(all), STR_ARG(f->value));
+        if (n > 0) {
+            all[n++] = ',';
+            all[n++] = ' ';
+        }
+        memcpy(all + n, fields[i].value.p, fields[i].value.n);
+        n += fields[i].value.n;
     }
-    return all;
+    return str_make(all, n);
 }
 
 /* Takes the last element off a comma-separated list. */

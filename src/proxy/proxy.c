@@ -30,11 +30,7 @@ struct proxy *proxy_new(struct loop *l, struct log *log, struct helpers *helpers
 
 void proxy_free(struct proxy *p) {
     CHECK_OBJ_NOTNULL(p, PROXY_MAGIC);
-    ASSERT(proxy_client_count(p) == 0 && list_empty(&p->orphans));
-    LIST_FOREACH (&p->listeners, struct listener, l, node) {
-        list_remove(&l->node);
-        listener_close(l);
-    }
+    ASSERT(proxy_client_count(p) == 0 && list_empty(&p->orphans) && list_empty(&p->listeners));
     former_routes_free(p);
     free(p->live);
     recycle_free_all(p);
@@ -85,8 +81,32 @@ size_t proxy_client_count(const struct proxy *p) {
     return p->idle.length + p->busy.length + p->lingers.length + p->tunnels.length;
 }
 
+/* The one just accepted is idle too, but it shall not make room for the next before it could say a word. */
+void proxy_began(struct proxy *p) {
+    if ((int64_t)proxy_client_count(p) < p->connection_limit || p->idle.length > 1 || p->accept_paused || p->draining)
+        return;
+    p->accept_paused = true;
+    LIST_FOREACH (&p->listeners, struct listener, l, node) {
+        listener_stop(l);
+    }
+    if (!p->limit_said)
+        log_warn(p->log, "limits.connections: %lld connections are in use, more clients wait until one ends",
+                 (long long)p->connection_limit);
+    p->limit_said = true;
+}
+
+/* Is there room for a client, or one between two requests that can make room? It is the last on the list when it has
+ * just got there. */
+static bool may_accept(const struct proxy *p) {
+    const struct list_node *latest = list_last(&p->idle);
+    return (int64_t)proxy_client_count(p) < p->connection_limit ||
+           (latest != NULL && CONTAINER_OF(latest, struct client, node)->wait == CLIENT_WAIT_REQUEST);
+}
+
 void proxy_ended(struct proxy *p) {
-    if (p->accept_paused && (int64_t)proxy_client_count(p) < p->connection_limit) {
+    if (p->limit_said && (int64_t)proxy_client_count(p) <= p->connection_limit - p->connection_limit / 4)
+        p->limit_said = false;
+    if (p->accept_paused && may_accept(p)) {
         p->accept_paused = false;
         LIST_FOREACH (&p->listeners, struct listener, l, node) {
             listener_start(l, client_accept, p);
@@ -99,14 +119,18 @@ void proxy_ended(struct proxy *p) {
     }
 }
 
-void proxy_drain(struct proxy *p, void (*drained)(void *owner), void *owner) {
-    p->draining = true;
-    p->drained = drained;
-    p->drained_owner = owner;
+static void close_listeners(struct proxy *p) {
     LIST_FOREACH (&p->listeners, struct listener, l, node) {
         list_remove(&l->node);
         listener_close(l);
     }
+}
+
+void proxy_drain(struct proxy *p, void (*drained)(void *owner), void *owner) {
+    p->draining = true;
+    p->drained = drained;
+    p->drained_owner = owner;
+    close_listeners(p);
     LIST_FOREACH (&p->idle, struct client, c, node) {
         if (c->reader == NULL)
             client_close_idle(c, CLOSE_SHUTDOWN);
@@ -116,10 +140,7 @@ void proxy_drain(struct proxy *p, void (*drained)(void *owner), void *owner) {
 
 void proxy_close_all(struct proxy *p) {
     p->draining = true;
-    LIST_FOREACH (&p->listeners, struct listener, l, node) {
-        list_remove(&l->node);
-        listener_close(l);
-    }
+    close_listeners(p);
     LIST_FOREACH (&p->tunnels, struct tunnel, t, node) {
         tunnel_cut(t, 1001, "the server is going away", CLOSE_SHUTDOWN);
     }
@@ -145,6 +166,7 @@ void proxy_end(struct proxy *p) {
     LIST_FOREACH (&p->tunnels, struct tunnel, t, node) {
         tunnel_expired(t);
     }
+    apps_drop_idle(p->apps);
 }
 
 void proxy_endpoint_drained(struct proxy *p, struct endpoint *e) {

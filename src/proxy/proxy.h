@@ -38,6 +38,7 @@ struct proxy {
 
     struct list listeners;        /* of struct listener, accepting for this proxy */
     bool accept_paused;           /* limits.connections reached */
+    bool limit_said;              /* … and logged, once until a quarter of them is free again */
     bool draining;                /* graceful stop: no keep-alive any more */
     void (*drained)(void *owner); /* once, while draining: no exchange and no tunnel is left */
     void *drained_owner;
@@ -69,7 +70,9 @@ void proxy_app_gone(struct proxy *p, struct app *a);
 void proxy_endpoint_retired(struct endpoint *e);
 /* Clients of any state and tunnels. */
 size_t proxy_client_count(const struct proxy *p);
-/* For proxy's own files: a client, exchange or tunnel ended; looks whether the drain is over or accepting can go on. */
+/* For proxy's own files: a client came or its exchange began; looks whether accepting must pause. */
+void proxy_began(struct proxy *p);
+/* A client, exchange or tunnel ended; looks whether the drain is over or accepting can go on. */
 void proxy_ended(struct proxy *p);
 
 #endif

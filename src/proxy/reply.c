@@ -6,8 +6,6 @@
  * it goes to a spool, so that the worker is free as soon as it has answered;
  * otherwise the worker is not read until the client catches up.
  */
-#include <errno.h>
-
 #include "http/writer.h"
 #include "proxy/exchange.h"
 #include "proxy/tunnel.h"
@@ -25,8 +23,6 @@ static void download_progress(struct spool *s) {
 
 /* What the socket did not take. */
 static void reply_keep(struct exchange *x, struct str rest) {
-    if (rest.n == 0)
-        return;
     if (!x->buffered) {
         buf_append(&x->client->out, rest);
         return;
@@ -45,7 +41,7 @@ static bool spooling(const struct exchange *x) {
 
 void reply_put(struct exchange *x, struct str bytes) {
     struct client *c = x->client;
-    if (spooling(x)) {
+    if (spooling(x) || (ev_is_active(&c->conn.write) && buf_length(&c->out) > 0)) { /* the socket is full */
         reply_keep(x, bytes);
         return;
     }
@@ -58,7 +54,7 @@ void reply_put(struct exchange *x, struct str bytes) {
     size_t sent = 0;
     enum io io = conn_writev(&c->conn, v, 2, &sent);
     if (io == IO_ERROR) {
-        x->client_broken = true; /* reply_flush finds out the same and ends it */
+        x->client_broken = true; /* reply_flush ends it, where nobody counts on the client any more */
         return;
     }
     if (sent > 0 && c->wait == CLIENT_WAIT_WRITE)
@@ -66,7 +62,10 @@ void reply_put(struct exchange *x, struct str bytes) {
     size_t of_out = sent < waiting ? sent : waiting;
     if (of_out > 0)
         buf_consume(&c->out, of_out);
-    reply_keep(x, str_from(bytes, sent - of_out));
+    if (sent < waiting + bytes.n) {
+        conn_want_write(&c->conn, true);
+        reply_keep(x, str_from(bytes, sent - of_out));
+    }
 }
 
 /* One write from the spool. IO_OK with *none: nothing is at hand (or nothing left). */
@@ -104,8 +103,13 @@ bool reply_flush(struct exchange *x) {
         return false;
     bool progress = false;
     enum io io = x->client_broken ? IO_ERROR : flush_all(x, &progress);
-    if (io == IO_ERROR || (x->download != NULL && x->download->broken)) {
-        exchange_client_left(x, errno == EPIPE || errno == ECONNRESET ? CLOSE_CLIENT_RESET : CLOSE_CLIENT_ERROR);
+    if (io == IO_ERROR) {
+        exchange_client_left(x, CLOSE_CLIENT_RESET);
+        return false;
+    }
+    if (x->download != NULL && x->download->broken) {
+        log_warn(x->proxy->log, "a reply's temporary file cannot be read: %s", strerror(x->download->error));
+        exchange_client_left(x, CLOSE_CLIENT_ERROR);
         return false;
     }
     bool full = io == IO_AGAIN;
@@ -122,9 +126,7 @@ bool reply_flush(struct exchange *x) {
 static bool client_takes(const struct exchange *x) {
     if (x->client == NULL)
         return true;
-    if (x->buffered)
-        return x->download == NULL || spool_takes(x->download);
-    return buf_length(&x->client->out) < CLIENT_OUT_MAX;
+    return buf_length(&x->client->out) < CLIENT_OUT_MAX && (x->download == NULL || spool_takes(x->download));
 }
 
 /* ---- the head ---- */
@@ -177,6 +179,8 @@ static void reply_head(struct exchange *x) {
         x->keep_alive = false;
     if (!x->request_read)
         x->client->ours_unread = true;
+    if (x->upload != NULL && x->request_sent && !x->upload->busy) /* it is not needed again */
+        spool_free(x->upload);
     write_head(x, reply);
     x->head_sent = true;
 }
@@ -227,7 +231,18 @@ static void reply_end(struct exchange *x) {
     x->step = x->client != NULL ? STEP_FLUSH : STEP_FINISH;
 }
 
+/* RFC 9110 7.8: what was not asked for must not be switched to. */
+static bool upgrade_was_asked(const struct exchange *x) {
+    struct str list = http_reader_head(x->reply_reader)->upgrade_tokens, token, more;
+    return str_next_element(&list, &token) && str_ieq(token, x->upgrade) && !str_next_element(&list, &more);
+}
+
 static void reply_upgraded(struct exchange *x) {
+    if (!upgrade_was_asked(x)) {
+        log_printf(x->proxy->log, LOG_WARN, x->target, "101 to another protocol than was asked for");
+        (void)exchange_fail(x, 502, CLOSE_WORKER_MALFORMED, "The app switched to a protocol that nobody asked for.");
+        return;
+    }
     x->status = 101;
     if (x->client == NULL) {
         exchange_release_upstream(x, false, CLOSE_CLIENT_CLOSED);
@@ -283,10 +298,10 @@ static void reply_parse(struct exchange *x) {
 }
 
 /* The worker closed. A connection that was used before may have been closed before it saw our request: once more, on a
- * fresh one (only requests that may be repeated ever go on such a connection). */
+ * fresh one (only requests that may be repeated, body included, ever go on such a connection). */
 static void reply_cut(struct exchange *x, enum close_reason why) {
     struct upstream *u = x->upstream;
-    if (!x->reply_began && u->reused && !x->retried && x->client != NULL && !x->streamed) {
+    if (!x->reply_began && u->reused && !x->retried && x->client != NULL) {
         x->retried = true;
         x->upstream = NULL;
         u->exchange = NULL;
@@ -331,7 +346,7 @@ void exchange_upstream_readable(struct exchange *x) {
         if (!x->reply_began)
             x->first_byte = mono_since(x->began_mono, x->proxy->loop->now);
         x->reply_began = true;
-        if (x->request_sent)
+        if (x->client != NULL) /* for one that left the time is not prolonged: the reply may never end */
             deadline_set(&u->conn.deadline, x->config->request_timeout);
         reply_parse(x);
         quick_ack(x);
@@ -352,11 +367,10 @@ void exchange_upstream_expired(struct exchange *x) {
 /* ---- the steps ---- */
 
 enum step_result step_stream(struct exchange *x) {
-    if (x->upstream != NULL && !x->request_sent && !x->request_broken && !request_pump(x))
-        return STEP_MORE;
+    /* flush before pump: once the client takes the reply again, its body is awaited again */
     if (x->client != NULL && !reply_flush(x))
         return STEP_MORE;
-    if (x->step != STEP_STREAM)
+    if (x->upstream != NULL && !x->request_sent && !x->request_broken && !request_pump(x))
         return STEP_MORE;
     if (x->upstream != NULL && !ev_is_active(&x->upstream->conn.read) && client_takes(x)) {
         conn_want_read(&x->upstream->conn, true);

@@ -6,7 +6,7 @@
 #include "http/writer.h"
 #include "proxy/exchange.h"
 
-#define UPSTREAM_OUT_MAX (4 * BUF_BLOCK)
+#define PIECE_MAX (2 * BUF_BLOCK) /* taken from the spool at once */
 
 static void say_continue(struct exchange *x) {
     if (!x->request->expect_continue || x->continue_sent || x->head_sent)
@@ -19,10 +19,16 @@ enum take { TAKE_PIECE, TAKE_MORE, TAKE_DONE, TAKE_FAILED };
 
 static enum take refuse(struct exchange *x, unsigned status, const char *error, const char *detail) {
     if (x->head_sent) /* an early reply is on its way already: the request is simply cut */
-        exchange_fail(x, status, CLOSE_BAD_REQUEST, detail);
+        (void)exchange_fail(x, status, CLOSE_BAD_REQUEST, detail);
     else
         (void)exchange_answer(x, status, error, detail);
     return TAKE_FAILED;
+}
+
+/* The client owes us nothing now: its body is complete, or it is the worker or the disk that is behind. */
+static void body_not_awaited(struct client *c) {
+    if (c->wait == CLIENT_WAIT_BODY)
+        client_set_wait(c, CLIENT_WAIT_NOTHING, 0);
 }
 
 /* The next piece of body from what the client sent; valid until `taken` bytes are consumed from client->in. */
@@ -41,7 +47,8 @@ static enum take take_piece(struct exchange *x, struct str *piece, size_t *taken
     case HTTP_DONE:
         buf_consume(&c->in, *taken);
         x->request_read = true;
-        client_set_wait(c, CLIENT_WAIT_NOTHING, 0);
+        body_not_awaited(c);
+        conn_want_read(&c->conn, !c->eof); /* back-pressure may have stopped it; from now on it tells who leaves */
         return TAKE_DONE;
     case HTTP_BAD: {
         const struct http_error *e = http_reader_error(x->reader);
@@ -53,10 +60,11 @@ static enum take take_piece(struct exchange *x, struct str *piece, size_t *taken
     }
 }
 
-/* More bytes are needed from the client. True: the caller waits for them; false: the client is gone. */
+/* More bytes are needed from the client, whatever is left in `in` (an incomplete trailer section, say). True: the
+ * caller waits for them; false: none can come, the client is gone. */
 static bool await_client(struct exchange *x) {
     struct client *c = x->client;
-    if (c->eof && buf_length(&c->in) == 0) {
+    if (c->eof) {
         exchange_client_left(x, CLOSE_CLIENT_CLOSED);
         return false;
     }
@@ -85,7 +93,8 @@ static void upload_progress(struct spool *s) {
 
 static enum step_result upload_failed(struct exchange *x) {
     log_warn(x->proxy->log, "a request's body cannot be kept in a temporary file: %s", strerror(x->upload->error));
-    return exchange_answer(x, 503, "no_space", "The server cannot take this request's body now.");
+    return x->head_sent ? exchange_fail(x, 503, CLOSE_WORKER_ERROR, NULL)
+                        : exchange_answer(x, 503, "no_space", "The server cannot take this request's body now.");
 }
 
 enum step_result step_collect(struct exchange *x) {
@@ -98,7 +107,7 @@ enum step_result step_collect(struct exchange *x) {
             return upload_failed(x);
         if (!spool_takes(x->upload)) {
             conn_want_read(&x->client->conn, false);
-            client_set_wait(x->client, CLIENT_WAIT_NOTHING, 0);
+            body_not_awaited(x->client);
             return STEP_WAIT;
         }
         struct str piece;
@@ -137,7 +146,7 @@ enum step_result step_send(struct exchange *x) {
         .head = x->request,
         .path = x->worker_path,
         .query = x->request->query,
-        .host = x->request->host,
+        .host = x->request->host.n > 0 ? x->request->host : STR("localhost"), /* HTTP/1.0 may come without */
         .keep_alive = true,
         .upgrade = x->upgrade,
         .forwarded_for = x->forwarded_for,
@@ -184,6 +193,7 @@ enum fill { FILL_MORE, FILL_WAIT, FILL_STOP };
 static enum fill fill_from_spool(struct exchange *x) {
     struct str piece = spool_peek(x->upload);
     if (piece.n > 0) {
+        piece.n = piece.n < PIECE_MAX ? piece.n : PIECE_MAX;
         queue_piece(x, piece);
         spool_consume(x->upload, piece.n);
     } else if (spool_drained(x->upload))
@@ -203,7 +213,6 @@ static enum fill fill_from_client(struct exchange *x) {
     size_t taken;
     switch (take_piece(x, &piece, &taken)) {
     case TAKE_PIECE:
-        x->streamed = true;
         queue_piece(x, piece);
         buf_consume(&x->client->in, taken);
         return FILL_MORE;
@@ -228,43 +237,50 @@ static void request_broken(struct exchange *x) {
     buf_free(&u->out);
     conn_want_write(&u->conn, false);
     x->request_broken = true;
-    if (x->client != NULL)
+    upstream_expect(x);
+    if (x->client != NULL && !x->request_read) {
         conn_want_read(&x->client->conn, false);
+        body_not_awaited(x->client);
+    }
+}
+
+/* Puts head and body together into upstream->out until it is worth a write; small chunks would cost a system call each
+ * otherwise. */
+static enum fill request_fill(struct exchange *x) {
+    enum fill fill = FILL_MORE;
+    while (fill == FILL_MORE && !x->request_queued && buf_length(&x->upstream->out) < BUF_BLOCK)
+        fill = x->upload != NULL ? fill_from_spool(x) : fill_from_client(x);
+    return fill;
 }
 
 bool request_pump(struct exchange *x) {
     struct upstream *u = x->upstream;
-    while (!x->request_broken) {
+    for (;;) {
+        enum fill fill = request_fill(x);
+        if (fill == FILL_STOP)
+            return false;
         size_t sent = 0;
         enum io io = conn_write_buf(&u->conn, &u->out, &sent);
         if (io == IO_ERROR) {
             request_broken(x);
-            break;
-        }
-        if (sent > 0 || (io == IO_AGAIN && u->conn.deadline.at.us == 0))
-            upstream_expect(x);
-        if (io == IO_AGAIN) {
-            conn_want_write(&u->conn, true);
-            if (x->client != NULL && !x->request_read && buf_length(&u->out) >= UPSTREAM_OUT_MAX) {
-                conn_want_read(&x->client->conn, false);
-                client_set_wait(x->client, CLIENT_WAIT_NOTHING, 0);
-            }
             return true;
         }
+        if (sent > 0 || (io == IO_AGAIN && u->conn.deadline.at.us == MONO_NONE.us))
+            upstream_expect(x);
+        if (io == IO_AGAIN) { /* the client's bytes pile up in `in` meanwhile, client_read stops at its limit */
+            conn_want_write(&u->conn, true);
+            if (x->client != NULL)
+                body_not_awaited(x->client);
+            return true;
+        }
+        if (!x->request_queued && fill == FILL_MORE)
+            continue;
+        conn_want_write(&u->conn, false);
         if (x->request_queued) {
             x->request_sent = true;
             upstream_expect(x);
-            break;
-        }
-        enum fill fill = x->upload != NULL ? fill_from_spool(x) : fill_from_client(x);
-        if (fill == FILL_STOP)
-            return false;
-        if (fill == FILL_WAIT) {
-            if (!x->head_sent) /* the worker waits for the client too: its time has not begun */
-                deadline_clear(&u->conn.deadline);
-            break;
-        }
+        } else if (!x->head_sent) /* the worker waits for the client too: its time has not begun */
+            deadline_clear(&u->conn.deadline);
+        return true;
     }
-    conn_want_write(&u->conn, false);
-    return true;
 }

@@ -1,12 +1,13 @@
 /*
  * The bytes of a spool, in order: memory [0, m), file [m, m + in_file), tail
- * (in memory, on its way to the file). One helper job at a time: reading ahead
- * goes before writing out while the reader waits.
+ * (in memory, on its way to the file). One helper job at a time.
  */
 #include "proxy/spool.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -19,6 +20,20 @@ void spool_init(struct spool *s, struct helpers *h, void (*progress)(struct spoo
 
 /* ---- in a helper thread ---- */
 
+/* Where the file system knows no O_TMPFILE (overlayfs before Linux 6.1, NFS). */
+static int spool_make_and_unlink(const char *directory) {
+    char path[PATH_MAX];
+    int n = snprintf(path, sizeof path, "%s/faucet-XXXXXX", directory);
+    if (n < 0 || (size_t)n >= sizeof path) {
+        errno = ENAMETOOLONG;
+        return -1;
+    }
+    int fd = mkostemp(path, O_CLOEXEC);
+    if (fd >= 0)
+        (void)unlink(path);
+    return fd;
+}
+
 /* No name, so nothing is left behind however faucet ends; /tmp is often memory, so it comes last. */
 static int spool_open_file(int *error) {
     const char *const directories[] = {getenv("TMPDIR"), "/var/tmp", "/tmp"};
@@ -26,6 +41,8 @@ static int spool_open_file(int *error) {
         if (directories[i] == NULL || directories[i][0] != '/')
             continue;
         int fd = open(directories[i], O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+        if (fd < 0 && (errno == EOPNOTSUPP || errno == EISDIR))
+            fd = spool_make_and_unlink(directories[i]);
         if (fd >= 0)
             return fd;
         *error = errno;
@@ -34,8 +51,12 @@ static int spool_open_file(int *error) {
 }
 
 static void spool_run_write(struct spool *s) {
-    if (s->work.fd < 0 && (s->work.fd = spool_open_file(&s->work.error)) < 0)
-        return;
+    if (s->work.fd < 0) {
+        s->work.fd = spool_open_file(&s->work.error);
+        if (s->work.fd < 0)
+            return;
+        s->work.error = 0; /* of the directories before */
+    }
     struct str left = buf_str(&s->work.bytes);
     off_t at = (off_t)s->work.offset;
     while (left.n > 0) {
@@ -83,13 +104,10 @@ static uint64_t spool_file_start(const struct spool *s) {
     return buf_length(&s->memory);
 }
 
-static void spool_job_failed(struct spool *s) {
-    s->error = s->work.error;
-    if (!s->work.write) {
-        s->broken = true;
-        return;
-    }
-    s->failed = true; /* what did not get into the file stays in memory, before newer bytes */
+/* What did not get into the file stays in memory, before newer bytes. */
+static void spool_write_failed(struct spool *s, int error) {
+    s->error = error;
+    s->failed = true;
     struct buf newer = s->tail;
     s->tail = s->work.bytes;
     s->work.bytes = (struct buf){0};
@@ -103,9 +121,12 @@ static void spool_done(struct helper_job *job) {
     struct spool *s = CONTAINER_OF(job, struct spool, work.job);
     s->busy = false;
     s->fd = s->work.fd;
-    if (s->work.error != 0)
-        spool_job_failed(s);
-    else if (s->work.write)
+    if (s->work.error != 0 && s->work.write)
+        spool_write_failed(s, s->work.error);
+    else if (s->work.error != 0) {
+        s->error = s->work.error;
+        s->broken = true;
+    } else if (s->work.write)
         s->in_file += buf_length(&s->work.bytes);
     else {
         buf_free(&s->chunk);
@@ -127,17 +148,15 @@ static void spool_submit(struct spool *s, bool write, uint64_t offset) {
     s->busy = helper_submit(s->helpers, &s->work.job);
 }
 
-/* Starts what is most urgent. A full ring towards the helpers leaves it for the next call. */
+/* A full ring towards the helpers counts as a failed write: nobody would come back to try again. */
 static void spool_work(struct spool *s) {
     if (s->busy || s->failed || buf_length(&s->tail) < SPOOL_MEMORY)
         return;
     s->work.bytes = s->tail;
     s->tail = (struct buf){0};
     spool_submit(s, true, s->in_file);
-    if (!s->busy) {
-        s->tail = s->work.bytes;
-        s->work.bytes = (struct buf){0};
-    }
+    if (!s->busy)
+        spool_write_failed(s, EAGAIN);
 }
 
 bool spool_takes(const struct spool *s) {
@@ -172,7 +191,10 @@ struct str spool_peek(struct spool *s) {
     if (in_file < s->in_file) {
         if (!s->busy && !s->broken) {
             spool_submit(s, false, in_file);
-            s->broken = !s->busy; /* as many jobs wait as the ring holds: this exchange is given up */
+            if (!s->busy) { /* as many jobs wait as the ring holds: this exchange is given up */
+                s->broken = true;
+                s->error = EAGAIN;
+            }
         }
         return STR_NONE;
     }

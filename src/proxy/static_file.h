@@ -19,9 +19,8 @@
 struct static_lookup {
     struct helper_job job; /* job.done: set by the caller */
     /* in, borrowed until done */
-    const char *root;    /* the app's dir */
-    struct str path;     /* normalised, prefix stripped, begins with '/', still percent-encoded */
-    struct arena *arena; /* used by static_reply_decide only, never in the thread */
+    const char *root; /* the app's dir */
+    struct str path;  /* normalised, prefix stripped, begins with '/', still percent-encoded */
     /* out */
     int fd;          /* open for reading, or -1 */
     unsigned status; /* 200, 404, 403, 308 (add a slash), 500 (also: no root), 503 (EMFILE) */

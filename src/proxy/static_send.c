@@ -25,7 +25,6 @@ static enum step_result look_up(struct exchange *x) {
     f->exchange = x;
     f->lookup.root = x->config->dir;
     f->lookup.path = x->worker_path;
-    f->lookup.arena = x->arena;
     f->lookup.fd = -1;
     static_lookup_prepare(&f->lookup);
     f->lookup.job.done = looked_up;
@@ -36,11 +35,8 @@ static enum step_result look_up(struct exchange *x) {
 
 static enum step_result answer_lookup(struct exchange *x, unsigned status) {
     switch (status) {
-    case 308: {
-        struct str query = x->request->query;
-        x->location = arena_printf(x->arena, "%.*s/%s%.*s", STR_ARG(x->path), query.p ? "?" : "", STR_ARG(query));
-        return exchange_answer(x, 308, NULL, "This address ends with a slash.");
-    }
+    case 308:
+        return exchange_redirect_to_slash(x);
     case 403:
         return exchange_answer(x, 403, "forbidden", "This file cannot be read.");
     case 404:
@@ -52,7 +48,7 @@ static enum step_result answer_lookup(struct exchange *x, unsigned status) {
     }
 }
 
-static enum step_result begin_reply(struct exchange *x) {
+static void begin_reply(struct exchange *x) {
     struct static_send *f = x->file;
     struct static_reply reply;
     static_reply_decide(&reply, &f->lookup, x->request, x->arena);
@@ -74,7 +70,6 @@ static enum step_result begin_reply(struct exchange *x) {
     x->head_sent = true;
     f->offset = reply.offset;
     f->left = reply.send_body ? reply.length : 0;
-    return STEP_MORE;
 }
 
 /* ---- page cache ---- */
@@ -148,12 +143,12 @@ static enum step_result send_some(struct exchange *x) {
             continue;
         if (n < 0 && errno == EAGAIN)
             return await_writable(x, progress);
-        if (n < 0) {
-            exchange_client_left(x, errno == EPIPE || errno == ECONNRESET ? CLOSE_CLIENT_RESET : CLOSE_CLIENT_ERROR);
+        if (n < 0 && (errno == EPIPE || errno == ECONNRESET || errno == ETIMEDOUT)) {
+            exchange_client_left(x, CLOSE_CLIENT_RESET);
             return STEP_MORE;
         }
-        if (n == 0) /* it was truncated meanwhile */
-            return exchange_fail(x, 500, CLOSE_WORKER_ERROR, "This file changed while it was sent.");
+        if (n <= 0) /* the disk failed, or the file was truncated meanwhile: the reply is cut off */
+            return exchange_fail(x, 500, CLOSE_WORKER_ERROR, NULL);
         progress = true;
         f->offset += (uint64_t)n;
         f->left -= (uint64_t)n;
@@ -172,7 +167,7 @@ enum step_result step_file(struct exchange *x) {
     if (!x->head_sent) {
         if (f->lookup.status != 200)
             return answer_lookup(x, f->lookup.status);
-        (void)begin_reply(x);
+        begin_reply(x);
     }
     if (!reply_flush(x))
         return STEP_MORE;

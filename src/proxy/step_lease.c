@@ -19,10 +19,12 @@ static enum step_result refused(struct exchange *x, enum lease_refusal why) {
         [LEASE_QUEUE_FULL] = {503, "queue_full", "Too many requests wait for this app. Try again in a moment."},
         [LEASE_QUEUE_TIMEOUT] = {503, "queue_timeout", "This app is busy. Try again in a moment."},
         [LEASE_NO_WORKER] = {503, "no_worker", "This app is starting or being restarted. Try again in a moment."},
-        [LEASE_NO_UPSTREAM] = {502, "no_upstream", "This app cannot be reached. Try again in a moment."},
+        [LEASE_NO_UPSTREAM] = {503, "no_upstream", "This app cannot be reached. Try again in a moment."},
         [LEASE_APP_GONE] = {503, "app_gone", "This app is being stopped."},
     };
     ASSERT((size_t)why < ARRAY_LENGTH(answers) && answers[why].status != 0);
+    if (why == LEASE_NO_UPSTREAM && x->attempts > 0) /* this request found out */
+        return exchange_answer(x, 502, close_reason_name(CLOSE_CONNECT_FAILED), answers[why].detail);
     return exchange_answer(x, answers[why].status, answers[why].error, answers[why].detail);
 }
 
@@ -87,7 +89,7 @@ static enum step_result connect_failed(struct exchange *x, int error) {
         return STEP_MORE;
     }
     bool late = error == ETIMEDOUT;
-    return exchange_fail(x, 502, late ? CLOSE_CONNECT_TIMEOUT : CLOSE_CONNECT_FAILED,
+    return exchange_fail(x, lease_error_is_ours(error) ? 503 : 502, late ? CLOSE_CONNECT_TIMEOUT : CLOSE_CONNECT_FAILED,
                          "This app cannot be reached. Try again in a moment.");
 }
 

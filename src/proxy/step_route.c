@@ -23,7 +23,7 @@ static struct str upgrade_token(struct exchange *x) {
     return STR_NONE;
 }
 
-static enum step_result redirect_to_slash(struct exchange *x) {
+enum step_result exchange_redirect_to_slash(struct exchange *x) {
     struct str query = x->request->query;
     x->location = arena_printf(x->arena, "%.*s/%s%.*s", STR_ARG(x->path), query.p ? "?" : "", STR_ARG(query));
     return exchange_answer(x, 308, NULL, "This address ends with a slash.");
@@ -69,7 +69,7 @@ static bool find_app(struct exchange *x, enum step_result *decided) {
         return false;
     }
     if (match.add_slash) {
-        *decided = redirect_to_slash(x);
+        *decided = exchange_redirect_to_slash(x);
         return false;
     }
     x->config = match.app;

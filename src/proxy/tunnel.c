@@ -143,6 +143,14 @@ static void tunnel_look_finished(struct tunnel *t) {
     tunnel_end(t, CLOSE_TUNNEL_ENDED, false);
 }
 
+/* Something moved. An open tunnel may be silent for ever; where one side has ended the other may not, or a worker that
+ * never closes would keep its client pinned. */
+static void tunnel_moved(struct tunnel *t) {
+    if ((t->client->eof || t->worker_eof) && !t->cutting)
+        deadline_set(&t->client->conn.deadline, t->half_closed_time);
+    tunnel_look_finished(t);
+}
+
 static void direction_readable(struct direction *d) {
     size_t got;
     enum io io = conn_read(d->from, d->pending, TUNNEL_BLOCK, &got);
@@ -163,7 +171,7 @@ static void direction_readable(struct direction *d) {
             d->t->ended = d->to_client ? CLOSE_WORKER_CLOSED : CLOSE_CLIENT_CLOSED;
     }
     if (direction_write(d))
-        tunnel_look_finished(d->t);
+        tunnel_moved(d->t);
 }
 
 void tunnel_client_readable(struct tunnel *t) {
@@ -179,17 +187,18 @@ void tunnel_upstream_readable(struct tunnel *t) {
 void tunnel_client_writable(struct tunnel *t) {
     struct direction d = direction_down(t, t->worker_eof);
     if (direction_write(&d))
-        tunnel_look_finished(t);
+        tunnel_moved(t);
 }
 
 void tunnel_upstream_writable(struct tunnel *t) {
     struct direction d = direction_up(t);
     if (direction_write(&d))
-        tunnel_look_finished(t);
+        tunnel_moved(t);
 }
 
 void tunnel_expired(struct tunnel *t) {
-    tunnel_end(t, t->ended == CLOSE_NONE ? CLOSE_SHUTDOWN : t->ended, true);
+    /* after a Close frame no RST: the frame must reach its reader */
+    tunnel_end(t, t->ended == CLOSE_NONE ? CLOSE_SHUTDOWN : t->ended, !t->cutting);
 }
 
 void tunnel_cut(struct tunnel *t, unsigned code, const char *reason, enum close_reason why) {
@@ -231,6 +240,7 @@ void tunnel_begin(struct exchange *x) {
     t->websocket = str_ieq(x->upgrade, STR("websocket"));
     t->request_uuid = x->uuid;
     t->began = mono_now();
+    t->half_closed_time = x->config->request_timeout;
     x->client = NULL;
     x->upstream = NULL;
     c->exchange = NULL;
@@ -245,5 +255,5 @@ void tunnel_begin(struct exchange *x) {
     endpoint_pin(t->endpoint, &t->client_key);
     struct direction down = direction_down(t, false), up = direction_up(t);
     if (direction_write(&down) && direction_write(&up))
-        tunnel_look_finished(t);
+        tunnel_moved(t);
 }

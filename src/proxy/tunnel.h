@@ -27,6 +27,7 @@ struct tunnel {
     bool cutting;                /* Close frames are (to be) put in; nothing more is relayed after them */
     bool worker_eof;             /* the worker sent FIN (client->eof says the same of the client) */
     bool up_done, down_done;     /* towards worker, towards client: everything was written and shut down */
+    dur_t half_closed_time;      /* request_timeout: the longest silence once one side has ended */
     unsigned close_code;         /* while cutting */
     const char *close_text;      /* static */
     struct ws_follower up, down; /* of what was written towards the worker, towards the client */

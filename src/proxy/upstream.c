@@ -59,15 +59,22 @@ struct upstream *upstream_new(struct proxy *p, struct endpoint *e, int fd) {
     return u;
 }
 
+/* One with something to read is closed: bytes that nobody asked for would be taken for the reply to the next request,
+ * which may be another client's. The loop tells of them too, but perhaps later in this turn. */
 struct upstream *upstream_take_idle(struct endpoint *e) {
-    struct list_node *n = list_first(&e->idle);
-    if (n == NULL)
-        return NULL;
-    list_remove(n);
-    struct upstream *u = CONTAINER_OF(n, struct upstream, node);
-    CHECK_OBJ(u, UPSTREAM_MAGIC);
-    u->reused = true;
-    return u;
+    struct list_node *n;
+    while ((n = list_first(&e->idle)) != NULL) {
+        struct upstream *u = CONTAINER_OF(n, struct upstream, node);
+        CHECK_OBJ(u, UPSTREAM_MAGIC);
+        if (conn_is_quiet(&u->conn)) {
+            list_remove(n);
+            deadline_clear(&u->conn.deadline);
+            u->reused = true;
+            return u;
+        }
+        upstream_close(u, CLOSE_WORKER_CLOSED);
+    }
+    return NULL;
 }
 
 void upstream_keep(struct upstream *u) {

@@ -16,7 +16,7 @@ CASES = [  # name, path, connections, wrk arguments, proxies left out
 
 
 def wrk(port, path, connections, more, seconds):
-    command = ["taskset", "-c", "1", "wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", *more,
+    command = ["taskset", "-c", "1", "wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", "--timeout", "30s", *more,
                f"http://127.0.0.1:{port}{path}"]
     out = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     errors = re.search(r"Socket errors: (.*)|Non-2xx or 3xx responses: (.*)", out)

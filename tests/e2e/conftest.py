@@ -24,7 +24,6 @@ TEST_DEADLINE = float(os.environ.get("E2E_DEADLINE", "150"))
 def pytest_configure(config):
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    config.addinivalue_line("markers", "needs_daemon: the test starts faucet")
 
 
 def pytest_sessionstart(session):
@@ -122,3 +121,11 @@ def module_origin():
     yield make
     for one in made:
         one.close()
+
+
+def pytest_terminal_summary(terminalreporter):
+    """What tests counted (record_property) is shown, also of those that passed and in other processes."""
+    for outcome in ("passed", "failed"):
+        for report in terminalreporter.getreports(outcome):
+            for name, value in report.user_properties if report.when == "call" else ():
+                terminalreporter.write_line("%s: %s" % (name, value))

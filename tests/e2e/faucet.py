@@ -8,6 +8,7 @@ Its environment is made from nothing (no FAUCET_* of the developer's shell) and 
 found again. `check_end` is called by conftest.py after each test and holds what must be true of every daemon: exit 0, no process left,
 no sanitizer report, a clean runtime directory.
 """
+import json
 import os
 import re
 import shutil
@@ -29,6 +30,7 @@ APPS = os.path.join(HERE, "apps")
 BIN = os.path.abspath(os.environ.get("FAUCET_BIN", os.path.join(ROOT, "build", "faucet")))
 PYTHON = "/usr/bin/python3"
 SLOW = float(os.environ.get("E2E_SLOW", "3" if "/address/" in BIN or "/thread/" in BIN else "1"))  # sanitizers take their time
+MEMORY_ROOM = 600 << 20 if SLOW > 1 else 0  # a sanitizer keeps freed memory for a while: what grows then says nothing
 SANITIZER_REPORT = re.compile(r"AddressSanitizer|LeakSanitizer|ThreadSanitizer|runtime error:|Assert error in|Missing errorhandling")
 
 
@@ -105,6 +107,17 @@ class Faucet:
         os.chmod(path, mode)
         return path
 
+    def replace(self, config, listen=True, name="faucet.yaml"):
+        """The same, the way an editor does it: a new file, renamed over the old one."""
+        os.rename(self.write(config, listen, name + ".new"), os.path.join(self.dir, name))
+
+    def flip(self, target, name):
+        """The symlink `name` leads to target from one instant to the next."""
+        path = os.path.join(self.dir, name)
+        os.symlink(target, path + ".new")
+        os.rename(path + ".new", path)
+        return path
+
     # -- the process
     def env(self):
         name, value = self.mark.split("=")
@@ -150,6 +163,35 @@ class Faucet:
         argv = [BIN, command] + (["-c", self.conf] if conf else []) + list(args)
         return subprocess.run(argv, cwd=cwd or self.dir, env={**self.env(), **(env or {})}, capture_output=True, text=True,
                               timeout=timeout * SLOW, stdin=subprocess.DEVNULL)
+
+    # -- the operator's commands
+    def hup(self):
+        self.signal(signal.SIGHUP)
+
+    def reload(self, config=None, *args, expect=0, timeout=60.0, listen=True):
+        """`faucet reload`, after config (if any) was put in place; its CompletedProcess. expect: the exit status, or None."""
+        if config is not None:
+            self.replace(config, listen)
+        done = self.tool("reload", *args, timeout=timeout)
+        if expect is not None:
+            assert done.returncode == expect, "faucet reload: exit %d\n%s%s" % (done.returncode, done.stdout, done.stderr)
+        return done
+
+    def status(self):
+        """`faucet status --json`."""
+        done = self.tool("status", "--json")
+        assert done.returncode in (0, 1), done
+        return json.loads(done.stdout)
+
+    def config_number(self):
+        value = self.status()["config"]
+        return value["number"] if isinstance(value, dict) else value
+
+    def control(self, method, target, timeout=60.0):
+        """One request to the control socket; the Response."""
+        paths = [p for p in self.leftovers() if p.endswith(".sock") and "/w/" not in p]
+        assert len(paths) == 1, paths
+        return self.request(method, target, address=paths[0], timeout=timeout)
 
     @property
     def pid(self):
@@ -224,12 +266,12 @@ class Faucet:
         until(listening, timeout * SLOW, "faucet listens")
 
     def wait_ready(self, app, path=None, timeout=60.0):
-        """Polls the app over HTTP until it answers anything but 503; that reply."""
+        """Polls the app over HTTP until its answer is not one of ours for a worker that is away; that reply."""
         path = path or "/%s/" % app
 
         def ready():
             response = self.get(path)
-            return response if response.status != 503 else None
+            return response if response.status not in (502, 503, 504) else None
         return until(ready, timeout * SLOW, "app %s answers" % app, step=0.05)
 
     # -- clients
@@ -278,8 +320,10 @@ class Faucet:
         """All living processes of this daemon, itself included."""
         return processes.marked(self.mark)
 
-    def worker_pids(self, needle="apps/"):
-        """Processes below the daemon whose command line holds needle."""
+    def worker_pids(self, needle="apps/", app=None):
+        """Processes below the daemon whose command line holds needle; or with app= the workers of that app, of any generation."""
+        if app is not None:
+            return processes.with_variable(self.tree(), "FAUCET_APP", app)
         return [p for p in processes.descendants(self.pid) if needle in processes.command_line(p) and processes.alive(p)]
 
     def rss_anon(self):

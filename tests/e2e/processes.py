@@ -78,6 +78,48 @@ def marked(mark):
     return found
 
 
+def with_variable(among, name, value):
+    """Those whose environment has it and whose parent's has not: what was started with it."""
+    needle = b"\0%s=%s\0" % (name.encode(), value.encode())
+
+    def has(pid):
+        try:
+            with open("/proc/%d/environ" % pid, "rb") as f:
+                return needle in b"\0" + f.read()
+        except OSError:
+            return False
+    table, found = parents(), {p for p in among if has(p)}
+    return sorted(p for p in found if table.get(p) not in found and alive(p))
+
+
+def sockets(pid):
+    """Descriptor → inode of each socket."""
+    found = {}
+    try:
+        for n in os.listdir("/proc/%d/fd" % pid):
+            try:
+                link = os.readlink("/proc/%d/fd/%s" % (pid, n))
+            except OSError:
+                continue
+            if link.startswith("socket:["):
+                found[int(n)] = int(link[8:-1])
+    except OSError:
+        pass
+    return found
+
+
+def listening(port):
+    """Inodes of the TCP sockets that listen on a port, any address."""
+    found = set()
+    for name in ("tcp", "tcp6"):
+        with open("/proc/net/" + name) as f:
+            for line in list(f)[1:]:
+                fields = line.split()
+                if fields[3] == "0A" and int(fields[1].rpartition(":")[2], 16) == port:
+                    found.add(int(fields[9]))
+    return found
+
+
 def command_line(pid):
     try:
         with open("/proc/%d/cmdline" % pid, "rb") as f:

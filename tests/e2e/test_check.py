@@ -10,7 +10,7 @@ import jsonschema
 import pytest
 import yaml
 
-from faucet import BIN, ROOT
+from faucet import APPS, BIN, ROOT
 
 OK = "apps: { a: { type: static, dir: '@DIR@' } }\n"
 
@@ -22,7 +22,7 @@ def report(f, text, *args, name="faucet.yaml", **kwargs):
 
 
 def marks(text):
-    """The text without its « and where they stood: a list of (line, column), counted from 1."""
+    """The text without its « and where they stood: a list of (line, column), counted from 1. @DIR@ and the like come first."""
     places, clean = [], []
     for number, line in enumerate(text.split("\n"), 1):
         while "«" in line:
@@ -39,8 +39,8 @@ MISTAKES = {
     "unknown key of an app": ("apps:\n  a:\n    type: static\n    dir: '@DIR@'\n    «worker: 2\n", r"\bworkers\b"),
     "unknown nested key": ("log: { «levle: info }\n" + OK, r"\blevel\b"),
     "unknown key in defaults": ("defaults: { «streategy: ip-hash }\n" + OK, r"\bstrategy\b"),
-    "duplicate key": ("apps:\n  a:\n    type: static\n    dir: '@DIR@'\n    workers: 1\n    «workers: «2\n", r"(?i)twice|duplicate|already"),
-    "duplicate app": ("apps:\n  a: { type: static, dir: '@DIR@' }\n  «a: «{ type: static, dir: '@DIR@' }\n", r"(?i)twice|duplicate|already"),
+    "duplicate key": ("apps:\n  a:\n    type: static\n    dir: '@DIR@'\n    workers: 1\n    «workers: «2\n", r"(?i)twice|duplicate|already|second time"),
+    "duplicate app": ("apps:\n  a: { type: static, dir: '@DIR@' }\n  «a: «{ type: static, dir: '@DIR@' }\n", r"(?i)twice|duplicate|already|second time"),
     "text for a number": ("apps:\n  a:\n    type: static\n    dir: '@DIR@'\n    «workers: «many\n", r"many"),
     "list for a number": ("apps:\n  a:\n    type: static\n    dir: '@DIR@'\n    «workers: «[1, 2]\n", r"workers"),
     "scalar for a map": ("«log: «info\n" + OK, r"log"),
@@ -80,16 +80,14 @@ def test_mistake_is_found_where_it_is(faucet, what):
     f.file("both/app.R", "library(shiny)")
     f.file("both/plumber.R", "#* @get /")
     raw, words = MISTAKES[what]
-    text, places = marks(raw)
+    text, places = marks(raw.replace("@DIR@", f.dir).replace("@APPS@", APPS))
     done, out = report(f, text)
     assert done.returncode == 78, out
-    if what == "missing interpreter":
-        # the app that needs it or the setting itself: both are places a person can act on
-        places = places or []
-    found = re.search(r"faucet\.yaml:(\d+):(\d+): (.*(?:\n(?![^\n]*faucet\.yaml:).*)*)", out)
-    assert found, out
-    assert (int(found[1]), int(found[2])) in places, "%s; expected one of %s" % (found[0], places)
-    assert re.search(words, found[3]), out
+    found = re.findall(r"^(?!warning)[^\n:]*faucet\.yaml:(\d+):(\d+): (.*(?:\n(?![^\n]*faucet\.yaml:).*)*)", out, re.M)
+    assert len(found) == 1 or "variable" in what, "one mistake, one message: %s" % out
+    line, column, message = found[0]
+    assert (int(line), int(column)) in places, "%s; expected one of %s" % (out, places)
+    assert re.search(words, message), out
 
 
 def test_message_names_the_key(faucet):
@@ -211,27 +209,17 @@ def test_warnings_and_strict(faucet):
     assert report(f, OK, "--strict")[0].returncode == 0
 
 
-def places_in(value):
-    if isinstance(value, dict):
-        if "line" in value:
-            yield value
-        for v in value.values():
-            yield from places_in(v)
-    elif isinstance(value, list):
-        for v in value:
-            yield from places_in(v)
-
-
 def test_json(faucet):
     f = faucet(start=False)
     done, _ = report(f, "lissten: 1\napps:\n  a: { type: static, dir: '@DIR@', workers: 0 }\n", "--json")
     assert done.returncode == 78
-    found = list(places_in(json.loads(done.stdout)))
-    assert {p["line"] for p in found} >= {1, 3}, done.stdout
-    one = [p for p in found if p["line"] == 3][0]
-    assert "workers" in json.dumps(one) and "faucet.yaml" in json.dumps(one), one
+    said = json.loads(done.stdout)
+    errors = [p for p in said["problems"] if p["level"] == "error"]
+    assert said["errors"] == len(errors) == 2 and said["file"] == f.conf
+    assert [(p["key"], p["where"].startswith(f.conf + ":%d:" % n)) for p, n in zip(errors, (1, 3))] == [("lissten", True), ("apps.a.workers", True)]
+    assert all(p["message"] for p in errors)
     done, _ = report(f, OK, "--json")
-    assert done.returncode == 0 and not list(places_in(json.loads(done.stdout)))
+    assert done.returncode == 0 and json.loads(done.stdout)["problems"] == []
 
 
 def test_include(faucet):

@@ -106,19 +106,6 @@ def test_two_daemons_never_share_a_port(faucet, origin):
     assert f.get("/a/x").status == 200
 
 
-def test_second_daemon_on_the_same_control_socket(faucet, origin):
-    o = origin()
-    f = faucet(start=False, origins=[o])
-    f.write({"control": "unix:%s/c.sock" % f.dir, "apps": {"a": upstream(o)}})
-    f.start()
-    assert stat.S_IMODE(os.stat(f.dir + "/c.sock").st_mode) == 0o600
-    other = faucet(start=False)
-    other.write({"control": "unix:%s/c.sock" % f.dir, "apps": {"a": upstream(o)}})
-    assert other.run_to_end() == 1
-    assert "c.sock" in other.log()
-    assert f.get("/a/x").status == 200
-
-
 def test_address_that_is_not_ours(faucet, origin):
     o = origin()
     f = faucet({"listen": "192.0.2.1:%d" % free_port(), "apps": {"a": upstream(o)}}, start=False, origins=[o])
@@ -166,15 +153,6 @@ def test_inherited_is_not_for_us(faucet, origin):
     f = faucet({"apps": {"a": upstream(o)}}, start=False, env={"LISTEN_PID": "1", "LISTEN_FDS": "1"}, origins=[o])
     f.start()
     assert f.get("/a/x").status == 200
-
-
-def test_control_socket_is_private(faucet, origin):
-    o = origin()
-    f = faucet({"apps": {"a": upstream(o)}}, origins=[o])
-    found = [os.path.join(b, n) for b, _, names in os.walk(f.runtime) for n in names]
-    sockets = [p for p in found if stat.S_ISSOCK(os.stat(p).st_mode) and "control" in p]
-    for p in sockets:
-        assert stat.S_IMODE(os.stat(p).st_mode) == 0o600, p
 
 
 def test_the_class_cleans_up_after_itself():

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from faucet import APPS
+from faucet import APPS, MEMORY_ROOM
 from processes import rss_anon
 
 
@@ -110,7 +110,7 @@ def test_output_is_in_the_log(f):
     f.get("/api/say?text=spoken-in-R")
     f.log_contains(r"WARN  Worker::api::1\] .*spoken-in-R")
     f.log_contains(r"INFO  Worker::api::1\] .*spoken-in-R")
-    assert rss_anon(f.pid) < 64 << 20
+    assert rss_anon(f.pid) < (64 << 20) + MEMORY_ROOM
 
 
 def test_access_line(f):

@@ -1,10 +1,12 @@
 """When a worker, a client or the time fails: retries, leases, timeouts, garbage."""
 import json
 import os
+import signal
 import time
 
 import pytest
 
+import processes
 from faucet import APPS, backend, free_port, upstream
 from origin import CLOSE
 from wire import ProtocolError, until
@@ -32,7 +34,8 @@ def test_idempotent_request_on_a_closing_connection_is_sent_again(faucet, origin
     before = set(o.conns)
     r = f.request(method, "/a/x", body=b"body" if method == "PUT" else b"")
     assert r.status == 200, r
-    assert len(seen) <= 2
+    if method == "PUT" and seen[0] not in before:
+        return       # a body that streams cannot be replayed, so it went on a fresh connection: as good
     assert len(seen) == 2, "the idle connection was not used again, so nothing was tested: %s %s" % (seen, before)
 
 
@@ -231,12 +234,12 @@ def test_lease_of_a_client_that_left_ends_with_request_timeout(faucet):
 def test_parallel_app_frees_the_lease_at_once(faucet):
     f = faucet({"apps": {"api": {"dir": APPS + "/fastapi", "type": "fast-api", "concurrency": 1}}})
     c = f.client()
-    c.send("GET /api/wait?s=8 HTTP/1.1\r\nHost: x\r\n\r\n")
+    c.send("GET /api/wait?s=4 HTTP/1.1\r\nHost: x\r\n\r\n")
     time.sleep(0.3)
     c.reset()
     t = time.monotonic()
     assert f.get("/api/items/1").status == 200
-    assert time.monotonic() - t < 3
+    assert time.monotonic() - t < 2.5
 
 
 def test_many_clients_that_leave(faucet, origin):
@@ -371,6 +374,7 @@ def test_write_timeout(faucet, origin):
 
 def test_connection_limit(faucet, origin):
     o = origin()
+    o.hold("/held")
     f = faucet({"limits": {"connections": 10}, "apps": {"a": upstream(o)}}, origins=[o])
     clients = []
     for i in range(10):
@@ -378,16 +382,72 @@ def test_connection_limit(faucet, origin):
         c.send("GET /a/x%d HTTP/1.1\r\nHost: x\r\n\r\n" % i)
         assert c.read_response().status == 200
         clients.append(c)
-    extra = f.client(timeout=10)
+    for c in clients[1:]:                       # busy ones keep their place
+        c.send("GET /a/held HTTP/1.1\r\nHost: x\r\n\r\n")
+    o.wait_seen("/held", 9)
+    extra = f.client()
     extra.send("GET /a/extra HTTP/1.1\r\nHost: x\r\n\r\n")
-    time.sleep(0.3)
     try:
-        first = extra.read_response(timeout=0.5).status     # told 503 at once, …
-        assert first == 503
+        extra_answer = extra.read_response(timeout=1).status
     except (TimeoutError, ProtocolError, ConnectionResetError):
-        pass                                                # … kept waiting, or shown the door
-    for c in clients:
-        c.send("GET /a/again HTTP/1.1\r\nHost: x\r\n\r\n")
+        extra_answer = None                     # kept waiting or shown the door
+    if extra_answer == 200:
+        assert clients[0].wait_eof(5), "one idle connection makes room for a new one, or the new one waits"
+    another = f.client()
+    another.send("GET /a/another HTTP/1.1\r\nHost: x\r\n\r\n")
+    for t in [o.take("/held") for _ in clients[1:]]:
+        t.conn.reply("200 OK", "x")
+        t.next()
+    for c in clients[1:]:
         assert c.read_response().status == 200
         c.close()
     until(lambda: f.get("/a/after").status == 200, 10)
+
+
+# -- what nobody asked for
+@pytest.mark.parametrize("first", ["request", "poison"])
+def test_unasked_bytes_are_nobodys_reply(faucet, origin, first):
+    """They arrive in the same turn of the loop as the next client's request: whichever is looked at first."""
+    f, o = make(faucet, origin)
+    c = f.client()
+    c.send("GET /a/prime HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert c.read_response().status == 200
+    conn = next(iter(o.conns.values()))
+    f.signal(signal.SIGSTOP)
+    until(lambda: processes.status(f.pid)["State"][0] == "T", 5)
+    steps = [lambda: c.send("GET /a/mine HTTP/1.1\r\nHost: x\r\n\r\n"),
+             lambda: conn.send("HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison")]
+    for step in steps if first == "request" else reversed(steps):
+        step()
+    f.signal(signal.SIGCONT)
+    r = c.read_response()
+    assert r.status == 200 and r.body != b"poison" and o.connections("/mine") != o.connections("/prime"), r
+
+
+def test_idle_connections_are_freed_when_a_second_signal_ends_a_drain(faucet, origin):
+    """The leak sanitizer looks at the exit; without it the descriptors do no harm."""
+    f, o = make(faucet, origin)
+    o.hold("/x")
+    c = f.client()
+    c.send("GET /a/x HTTP/1.1\r\nHost: x\r\n\r\n")
+    t = o.take("/x")
+    assert f.get("/a/prime").status == 200
+    f.signal(signal.SIGTERM)
+    f.log_contains(r"(?i)wait")
+    f.signal(signal.SIGTERM)
+    assert f.wait_exit() == 0
+    t.finish()
+
+
+def test_no_descriptor_left_for_a_worker_is_503(faucet, origin):
+    """It is our own shortage: neither the app's failure nor a reason to think that the worker is down."""
+    o = origin(path="/tmp/o%d.sock" % free_port())
+    f = faucet({"limits": {"connections": 1000}, "apps": {"a": upstream(o)}}, origins=[o], wrap=["prlimit", "--nofile=64:64"])
+    clients = [f.client() for _ in range(70)]
+    f.log_contains("no file descriptor left")
+    clients[0].send("POST /a/x HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n")
+    r = clients[0].read_response()
+    assert r.status == 503 and r["Retry-After"], r
+    for c in clients:
+        c.close()
+    until(lambda: f.get("/a/x").status == 200, 5, "the app is reached again")

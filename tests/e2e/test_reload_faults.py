@@ -16,7 +16,6 @@ def test_a_fault_at_each_step_changes_nothing(faucet, tmp_path, step, status):
     fault = tmp_path / "fault"
     fault.write_text("")
     f = faucet(config(BEFORE), env={"FAUCET_TEST_FAULT_FILE": str(fault)})
-    f.start()
     socket = Socket(f, "a")
     before = settled(f, ["a", "b", "gone"])
     fault.write_text(step + "\n")

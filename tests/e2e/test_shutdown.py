@@ -168,7 +168,8 @@ def test_signal_right_after_the_start(faucet):
     """The handlers are there before anything else: an early HUP is no death, an early TERM is a clean one."""
     f = faucet({"apps": {"a": backend()}}, start=False)
     f.spawn()
-    until(lambda: "faucet" in processes.command_line(f.pid) and int(processes.status(f.pid).get("SigCgt", "0"), 16) & (1 << (signal.SIGHUP - 1)), 10,
+    until(lambda: "faucet" in processes.command_line(f.pid) and any(
+        int(processes.status(f.pid).get(mask, "0"), 16) & (1 << (signal.SIGHUP - 1)) for mask in ("SigCgt", "SigBlk", "SigIgn")), 10,
           "a handler for HUP is set")
     f.signal(signal.SIGHUP)
     f.wait_listening()

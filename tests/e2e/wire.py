@@ -95,7 +95,7 @@ class Wire:
     # -- out
     def send(self, *parts):
         self.sock.settimeout(self.timeout)
-        for part in parts:
+        for part in filter(None, parts):
             self.sock.sendall(part.encode("latin-1") if isinstance(part, str) else part)
         return self
 
@@ -214,6 +214,23 @@ class Wire:
         message.trailers = self.read_trailers(timeout)
         message.body = b"".join(message.chunks)
 
+    # -- WebSocket frames
+    def read_frame(self, timeout=None):
+        """(opcode, payload, whether it was masked)"""
+        first, second = self.read_exactly(2, timeout)
+        n = second & 127
+        if n >= 126:
+            n = int.from_bytes(self.read_exactly(2 if n == 126 else 8, timeout), "big")
+        mask = self.read_exactly(4, timeout) if second & 128 else b"\0\0\0\0"
+        payload = self.read_exactly(n, timeout)
+        if mask != b"\0\0\0\0":
+            payload = (int.from_bytes(payload, "big") ^ int.from_bytes((mask * (n // 4 + 1))[:n], "big")).to_bytes(n, "big")
+        return first & 15, payload, bool(second & 128)
+
+    def send_frame(self, opcode, payload=b"", mask=None):
+        """A final frame; mask: four bytes, where a client sends."""
+        return self.send(frame_bytes(opcode, payload, mask))
+
     def framing(self, message):
         te, cl = message.headers.all("transfer-encoding"), message.headers.all("content-length")
         if te and cl or len(te) > 1 or len(cl) > 1:
@@ -261,6 +278,21 @@ class Wire:
             else:
                 response.body = self.read_all(timeout)
         return response
+
+
+def frame_bytes(opcode, payload=b"", mask=None):
+    payload = payload.encode() if isinstance(payload, str) else payload
+    n, bit = len(payload), 128 if mask else 0
+    head = bytes([128 | opcode])
+    if n < 126:
+        head += bytes([bit | n])
+    elif n < 65536:
+        head += bytes([bit | 126]) + n.to_bytes(2, "big")
+    else:
+        head += bytes([bit | 127]) + n.to_bytes(8, "big")
+    if mask:
+        payload = (int.from_bytes(payload, "big") ^ int.from_bytes((mask * (n // 4 + 1))[:n], "big")).to_bytes(n, "big")
+    return head + (mask or b"") + payload
 
 
 def until(condition, timeout=10.0, what=None, step=0.02):

@@ -3,9 +3,11 @@
     backend.py SOCKET_OR_PORT [option…]
 
 Options misbehave at start: `exit=3` leaves with that status at once, `mute` listens and never answers, `deaf` never listens,
-`slow=SECONDS` listens late, `noterm` ignores SIGTERM, `fork` leaves a double-forked, setsid'ed grandchild (its pid is printed),
+`slow=SECONDS` listens late, `say=TEXT` and `cry=TEXT` write it to standard output and standard error, `noterm` ignores SIGTERM, `fork` leaves a double-forked, setsid'ed grandchild (its pid is printed),
 `record=FILE` appends its pid at each start.
 """
+import base64
+import hashlib
 import json
 import os
 import signal
@@ -52,8 +54,8 @@ class Behaviour(Origin):
 
     def do_me(self, conn, request):
         conn.read_request_body(request)
-        self.json(conn, {"pid": os.getpid(), "ppid": os.getppid(), "worker": os.environ.get("FAUCET_WORKER_ID"), "argv": sys.argv,
-                         "cwd": os.getcwd(), "started": STARTED, "nofile": __import__("resource").getrlimit(7),
+        self.json(conn, {"pid": os.getpid(), "ppid": os.getppid(), "worker": os.environ.get("FAUCET_WORKER_ID"), "gen": os.environ.get("GEN"), "argv": sys.argv,
+                         "cwd": os.readlink("/proc/self/cwd"), "started": STARTED, "nofile": __import__("resource").getrlimit(7),
                          "sigpipe": open("/proc/self/status").read().split("SigIgn:\t")[1].split()[0],
                          "sigblk": open("/proc/self/status").read().split("SigBlk:\t")[1].split()[0],
                          "fds": sorted(os.readlink("/proc/self/fd/" + f) for f in os.listdir("/proc/self/fd")
@@ -149,6 +151,25 @@ class Behaviour(Origin):
             conn.send(block[:size])
             size -= len(block)
 
+    # -- tunnels
+    def do_ws(self, conn, request):
+        """/ws?note=FILE: a WebSocket that echoes; the text `pid` is answered with ours. A Close is noted in FILE and answered."""
+        accept = base64.b64encode(hashlib.sha1((request["Sec-WebSocket-Key"] + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11").encode()).digest())
+        conn.timeout, conn.keep = 3600, False
+        conn.send("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: %s\r\n\r\n"
+                  % accept.decode())
+        note = query(request).get("note")
+        while True:
+            opcode, payload, masked = conn.read_frame()
+            if note and (opcode == 8 or not masked):
+                with open(note, "a") as f:
+                    f.write("%d %s %s\n" % (opcode, "masked" if masked else "bare", payload[:2].hex()))
+            if payload == b"pid":
+                payload = b"%d" % os.getpid()
+            conn.send_frame(opcode, payload)
+            if opcode == 8:
+                return CLOSE
+
     def do_cookie(self, conn, request):
         conn.reply("200 OK", "cookie", "Set-Cookie: mine=1; Path=/")
 
@@ -167,6 +188,8 @@ def main():
         print("grandchild %d" % grandchild(), flush=True)
     if "say" in words:
         print(words["say"], flush=True)
+    if "cry" in words:
+        print(words["cry"], file=sys.stderr, flush=True)
     if "exit" in words:
         os._exit(int(words["exit"]))
     if "slow" in words:

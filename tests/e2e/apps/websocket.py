@@ -8,6 +8,7 @@
 /headers     sends the request's headers as JSON
 """
 import asyncio
+import http
 import json
 import os
 import signal
@@ -60,7 +61,7 @@ async def serve(socket, path):
 
 async def plain(path, headers):
     if headers.get("Upgrade", "").lower() != "websocket":
-        return 200, [("Content-Type", "text/plain")], b"worker %s\n" % os.environ.get("FAUCET_WORKER_ID", "").encode()
+        return http.HTTPStatus.OK, [("Content-Type", "text/plain")], b"worker %s\n" % os.environ.get("FAUCET_WORKER_ID", "").encode()
     return None
 
 

@@ -1,0 +1,98 @@
+"""As in a container: faucet is process 1 of a PID namespace, set up by its environment, reloaded by HUP."""
+import os
+import signal
+import subprocess
+
+import pytest
+
+import processes
+from faucet import SLOW, backend
+from wire import until
+
+NAMESPACE = ["/usr/bin/unshare", "--pid", "--fork", "--kill-child", "--mount-proc"]
+
+
+def can_unshare():
+    return subprocess.run([*NAMESPACE, "true"], capture_output=True).returncode == 0
+
+
+pytestmark = pytest.mark.skipif(not can_unshare(), reason="PID namespaces cannot be made here")
+
+
+class Container:
+    """The daemon's own process as the host sees it; `unshare` is its parent and passes no signal on."""
+
+    def __init__(self, f):
+        f.wrap = NAMESPACE
+        self.f = f.start()
+        self.pid, = processes.children(f.pid)
+        assert processes.status(self.pid)["NSpid"].split()[-1] == "1"
+
+    def run(self, *argv):
+        """docker exec"""
+        return subprocess.run(["/usr/bin/nsenter", "-t", str(self.pid), "-p", "-m", *argv], capture_output=True, text=True,
+                              env=self.f.env(), timeout=20 * SLOW)
+
+    def zombies(self):
+        return [p for p in processes.children(self.pid) if processes.status(p).get("State", "")[:1] == "Z"]
+
+    def stop(self):
+        if self.f.running:
+            os.kill(self.pid, signal.SIGTERM)
+        return self.f.wait_exit()
+
+
+@pytest.fixture
+def container(faucet):
+    made = []
+
+    def make(config, **kwargs):
+        made.append(Container(faucet(config, start=False, **kwargs)))
+        return made[-1]
+    yield make
+    for one in made:
+        one.stop()
+
+
+def test_orphans_are_reaped(container):
+    c = container({"apps": {"a": backend()}})
+    # left by a shell of `docker exec`: its parent is gone, process 1 inherits it
+    for _ in range(3):
+        assert c.run("/bin/sh", "-c", "sleep 1 > /dev/null 2>&1 &").returncode == 0
+    until(lambda: len([p for p in processes.children(c.pid) if "sleep" in processes.command_line(p)]) > 0, 5 * SLOW,
+          "process 1 has inherited one")
+    until(lambda: not [p for p in processes.children(c.pid) if "sleep" in processes.command_line(p)] and not c.zombies(), 10 * SLOW,
+          "they ended and were reaped")
+    assert c.f.get("/a/").status == 200
+    assert c.stop() == 0
+
+
+def test_orphans_of_workers_are_the_keepers(container):
+    c = container({"apps": {"a": {"command": ["sh", "-c", "(setsid sleep 0.2 &); exec " + " ".join(backend()["command"])]}}})
+    everything = processes.descendants(c.pid)
+    until(lambda: not [p for p in processes.descendants(c.pid) if processes.status(p).get("State", "")[:1] == "Z"], 10 * SLOW,
+          "no zombie is left")
+    assert len(everything) >= 2
+    assert c.stop() == 0
+
+
+def test_environment_and_hup(container):
+    """No file needs to be edited: settings and ${VARIABLES} come from outside; HUP takes a new file."""
+    c = container({"apps": {"a": backend()}}, env={"FAUCET_APPS_A_WORKERS": "3", "LEVEL": "debug"})
+    assert len(c.f.worker_pids("backend.py")) == 3
+    assert c.run("cat", "/proc/1/comm").stdout.strip() == "faucet"
+    c.f.write({"log": {"level": "${LEVEL}"}, "apps": {"a": backend(), "b": backend()}})
+    os.kill(c.pid, signal.SIGHUP)  # docker kill -s HUP
+    until(lambda: c.f.get("/b/").status == 200, 20 * SLOW, "the new app answers")
+    assert c.f.tool("config", "log.level").stdout.startswith("log.level: debug")
+    assert c.stop() == 0
+
+
+def test_everything_goes_with_process_1(container):
+    c = container({"apps": {"a": backend()}})
+    workers = c.f.worker_pids("backend.py")
+    assert workers
+    c.f.expected_exit = None
+    os.kill(c.pid, signal.SIGKILL)
+    c.f.wait_exit()
+    until(lambda: not [p for p in workers if processes.alive(p)], 10 * SLOW, "the kernel ended the rest")
