@@ -15,21 +15,17 @@
     "is not understood by libpq; it is either postgresql://user:password@host:port/database or \"host=… port=… "   \
     "dbname=… user=… password='…'\" (it is not shown here, since it may hold a password)"
 #define ESCAPE                                                                                                         \
-    "has an @, /, ? or : too many: in a URI, such a character of a user name or password is written %40, %2F, %3F or " \
-    "%3A (it is not shown here, since it may hold a password)"
+    "has an @ or / too many: in a URI, such a character of a user name or password is written %40 or %2F (it is not "  \
+    "shown here, since it may hold a password)"
 
 /* libpq takes what is before the first @ for user and password, unless a / comes before it. */
 static bool uri_is_ambiguous(struct str uri) {
-    struct str rest = str_from(uri, str_chr(uri, ':') + strlen("://")), before = rest, after;
+    struct str rest = str_from(uri, str_chr(uri, ':') + strlen("://")), after = rest;
     size_t at = str_chr(rest, '@'), slash = str_chr(rest, '/');
-    before.n = at < slash ? at : 0;
-    after = at < slash ? str_from(rest, at + 1) : rest;
+    if (at < slash)
+        after = str_from(rest, at + 1);
     after.n = str_chr(after, '?');
-    if (str_chr(after, '@') < after.n)
-        return true;
-    size_t colon = str_chr(before, ':');
-    struct str password = str_from(before, colon + 1);
-    return str_chr(password, ':') < password.n;
+    return str_chr(after, '@') < after.n;
 }
 
 static bool is_port_list(const char *text) {

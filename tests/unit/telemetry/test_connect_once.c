@@ -17,7 +17,7 @@ static void test_good(void **state) {
         "postgresql://u@h1:1,h2:2/db",
         "postgresql://u:p@[::1]:5432/db",
         "postgresql:///db?host=/var/run/postgresql&user=a%40b",
-        "postgresql://u:p?x@h/db", /* libpq minds only @ and / there */
+        "postgresql://u:p?x:y@h/db", /* libpq minds only @ and / there */
         "postgresql://%2Fvar%2Frun/db",
     };
     (void)state;
@@ -30,7 +30,6 @@ static void test_bad(void **state) {
     static const char *const bad[] = {
         "postgres://u:hunter2@hunter2@h/db",
         "postgresql://u:hun/hunter2@h/db",
-        "postgresql://u:hunter2:x@h/db",
         "postgresql://u:12/hunter2@h/db",
         "password=hunter2 hunter2 host=x",
         "host=x password='hunter2",
