@@ -1,0 +1,572 @@
+"""sql/ and `faucet db` against a real PostgreSQL: applied twice, onto the seed's table, with partitions and roles; every view with known
+rows and the answers a person would work out by hand."""
+import datetime as dt
+import glob
+import os
+import re
+import subprocess
+import uuid
+
+import psycopg2
+import psycopg2.extras
+import pytest
+
+from faucet import BIN, ROOT
+from postgres import Postgres, closed_port
+
+SQL = sorted(glob.glob(os.path.join(ROOT, "sql", "*.sql")))
+SEED = """CREATE TABLE faucet_http_events (
+    request_uuid UUID, namespace TEXT, version TEXT, target TEXT, worker_route TEXT, worker_id INT, ip_addr INET, method TEXT, path TEXT,
+    query_params TEXT, http_version TEXT, status SMALLINT, user_agent TEXT, elapsed BIGINT, time TIMESTAMPTZ NOT NULL);"""
+TABLES = ["faucet_http_events", "faucet_log_events", "faucet_worker_events", "faucet_session_events", "faucet_config_events", "faucet_gaps"]
+NOON = dt.datetime(2026, 3, 1, 12, 0, tzinfo=dt.timezone.utc)
+
+
+@pytest.fixture(scope="module")
+def server():
+    with Postgres() as pg:
+        yield pg
+
+
+class Database:
+    def __init__(self, server):
+        self.server, self.name = server, server.database("d" + uuid.uuid4().hex[:12])
+
+    @property
+    def string(self):
+        return self.server.string(self.name)
+
+    def query(self, sql, values=None, **kwargs):
+        return self.server.query(sql, values, dbname=self.name, **kwargs)
+
+    def faucet(self, *words, env=None, cwd="/", string=True, check=None):
+        """`faucet db …`; a CompletedProcess with text."""
+        clean = {k: v for k, v in os.environ.items() if not k.startswith(("FAUCET_", "PG")) or k.endswith("SAN_OPTIONS")}
+        if string:
+            clean["FAUCET_TELEMETRY_POSTGRES_STRING"] = self.string if string is True else string
+        done = subprocess.run([BIN, "db", *words], env={**clean, **(env or {})}, cwd=cwd, capture_output=True, text=True, timeout=60,
+                              stdin=subprocess.DEVNULL)
+        assert check is None or done.returncode == check, done.stdout + done.stderr
+        assert "Sanitizer" not in done.stderr and "runtime error" not in done.stderr, done.stderr
+        return done
+
+    def init(self, *words):
+        return self.faucet("init", *words, check=0)
+
+    def insert(self, table, rows):
+        """Dicts; they need not have the same keys."""
+        with self.server.connect(self.name) as connection, connection.cursor() as cursor:
+            for row in rows:
+                cursor.execute("INSERT INTO %s (%s) VALUES (%s)" % (table, ", ".join(row), ", ".join(["%s"] * len(row))), list(row.values()))
+
+    def view(self, name, order=None, where="true", values=None, settings=None):
+        """Its rows as dicts, numbers as Python has them."""
+        connection = self.server.connect(self.name)
+        try:
+            with connection.cursor(cursor_factory=psycopg2.extras.RealDictCursor) as cursor:
+                for key, value in (settings or {}).items():
+                    cursor.execute("SELECT set_config(%s, %s, false)", (key, value))
+                cursor.execute("SELECT * FROM %s WHERE %s%s" % (name, where, " ORDER BY " + order if order else ""), values)
+                return [dict(r) for r in cursor.fetchall()]
+        finally:
+            connection.close()
+
+    def shape(self):
+        """Everything that applying twice must leave as it was."""
+        return self.query("""SELECT c.relname, c.relkind::text, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull
+                             FROM pg_class c LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+                             WHERE c.relnamespace = 'public'::regnamespace ORDER BY 1, a.attnum""")
+
+
+@pytest.fixture
+def db(server):
+    return Database(server)
+
+
+@pytest.fixture(scope="module")
+def filled(server):
+    """A database for the views; each test has its namespace."""
+    database = Database(server)
+    database.init()
+    return database
+
+
+def request(n, **more):
+    """A request of app `sales`, worker 1, 100 ms, all of it in the app, n seconds after noon."""
+    at = NOON + dt.timedelta(seconds=n)
+    row = {"request_uuid": str(uuid.uuid4()), "namespace": "n", "version": "1.0", "target": "Worker::sales::1", "worker_route": "/sales/", "worker_id": 1,
+           "ip_addr": "10.0.0.1", "method": "GET", "path": "/", "http_version": "HTTP/1.1", "status": 200, "user_agent": "curl/8", "elapsed": 100,
+           "time": at, "app": "sales", "instance": "i", "generation": 1, "queue_us": 0, "total_us": 100_000, "first_byte_us": 50_000, **more}
+    if "ms" in row:
+        row["elapsed"], row["total_us"] = int(row["ms"]), int(row.pop("ms") * 1000)
+    return row
+
+
+# ---- making the tables -------------------------------------------------------------------------------------------------
+
+def test_init_twice(db):
+    db.init("--roles")
+    first = db.shape()
+    tables = {r[0] for r in first}
+    assert set(TABLES) <= tables
+    db.insert("faucet_http_events", [request(0)])
+    again = db.init("--roles")
+    assert db.shape() == first and db.query("SELECT count(*) FROM faucet_http_events") == [(1,)]
+    assert again.stderr == ""  # no NOTICE about what is there already
+
+
+def test_psql_alone_makes_the_same(db, server):
+    other = Database(server)
+    db.init("--roles")
+    for path in SQL:
+        if "option" not in path or "roles" in path:
+            server.psql("-f", path, dbname=other.name)
+    assert db.shape() == other.shape()
+
+
+def test_print_is_the_files(db, server):
+    done = db.faucet("init", "--print", "--partitions", "--roles", string=None, check=0)
+    for path in SQL:
+        assert (open(path).read() in done.stdout) == ("timescale" not in path), path
+    subprocess.run(["psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", db.string], input=done.stdout, text=True, check=True, capture_output=True, timeout=60)
+    db.faucet("check", "--strict", check=0)
+
+
+def test_two_at_once(db):
+    argv = [BIN, "db", "init", "--telemetry-postgres-string", db.string]
+    running = [subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd="/") for _ in range(4)]
+    for process in running:
+        out, _ = process.communicate(timeout=60)
+        assert process.returncode == 0, out
+
+
+def test_seeds_table_gets_the_rest(db):
+    db.query(SEED)
+    row = request(0)
+    for key in ("app", "instance", "generation", "queue_us", "total_us", "first_byte_us"):
+        del row[key]
+    db.insert("faucet_http_events", [row])
+    done = db.faucet("check", check=0)  # the bare table is enough, and what is missing is said
+    assert "15 of 28 columns" in done.stdout and "faucet_log_events is missing" in done.stdout and "mend: faucet db init" in done.stdout
+    db.faucet("check", "--strict", check=1)
+    db.init()
+    db.faucet("check", "--strict", check=0)
+    columns = [r[0] for r in db.query("SELECT column_name FROM information_schema.columns WHERE table_name = 'faucet_http_events' ORDER BY ordinal_position")]
+    assert columns[:15] == re.findall(r"(\w+) [A-Z]+(?: NOT NULL)?[,)]", SEED.split("(", 1)[1])
+    assert columns[15] == "app" and len(columns) == 28
+    health = db.view("faucet_health")  # rows of the original's table have their app by the target
+    assert [(r["app"], r["requests"], r["p50_ms"]) for r in health] == [("sales", 1, 100.0)]
+
+
+def test_a_failing_file_changes_nothing(db):
+    db.query("CREATE TABLE faucet_gaps (time TIMESTAMPTZ NOT NULL)")  # no column that the views need
+    db.query("ALTER TABLE faucet_gaps ADD COLUMN dropped TEXT")
+    done = db.faucet("init", check=1)
+    assert re.search(r"0\d_\w+\.sql: ", done.stderr), done.stderr
+    assert [r[0] for r in db.query("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")] == ["faucet_gaps"]
+
+
+def test_everything_has_a_comment(filled):
+    views = filled.query("SELECT relname, obj_description(oid) FROM pg_class WHERE relkind = 'v' AND relname LIKE 'faucet%'")
+    assert len(views) == 16 and all(text for _, text in views), views
+    assert filled.query("SELECT a.attrelid::regclass::text, a.attname FROM pg_attribute a WHERE a.attrelid::regclass::text = ANY(%s) AND attnum > 0 "
+                        "AND col_description(a.attrelid, attnum) IS NULL", (TABLES,)) == []
+    docs = [open(os.path.join(ROOT, path)).read() for path in ("docs/telemetry.md", "docs/es/telemetria.md")]
+    for name in [v for v, _ in views] + TABLES:
+        assert all("`%s`" % name in text for text in docs), name
+    for (column,) in filled.query("SELECT DISTINCT attname FROM pg_attribute WHERE attrelid::regclass::text = ANY(%s) AND attnum > 0", (TABLES,)):
+        assert all("`%s`" % column in text for text in docs), column
+
+
+# ---- the views ------------------------------------------------------------------------------------------------------------
+
+def test_view_health(filled):
+    filled.insert("faucet_http_events", [request(i, namespace="health", ms=10 * (i + 1)) for i in range(10)] + [
+        request(20, namespace="health", status=500, ms=1000), request(21, namespace="health", status=None, elapsed=None, total_us=None, error="daemon_died"),
+        request(22, namespace="health", status=499, ms=55), request(60, namespace="health", ms=7), request(61, namespace="health", version="1.1", ms=9)])
+    rows = filled.view("faucet_health", "minute, version", "namespace = 'health'")
+    assert [(r["version"], r["minute"], r["requests"], float(r["per_second"]), r["errors"], float(r["error_percent"]), r["client_left"]) for r in rows] == [
+        ("1.0", NOON, 13, 0.22, 2, 15.38, 1), ("1.0", NOON + dt.timedelta(minutes=1), 1, 0.02, 0, 0, 0),
+        ("1.1", NOON + dt.timedelta(minutes=1), 1, 0.02, 0, 0, 0)]
+    assert rows[0]["p50_ms"] == 57.5 and rows[0]["p95_ms"] == pytest.approx(505) and rows[0]["p99_ms"] == pytest.approx(901)
+    assert rows[1]["p99_ms"] == 7
+
+
+def test_view_usage(filled):
+    chrome = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126.0.0.0 Safari/537.36"
+    edge = chrome + " Edg/126.0"
+    day = NOON.replace(hour=0)
+    rows = [request(0, path="/orders/17"), request(1, path="/orders/18", ip_addr="10.0.0.2", status=500),
+            request(2, path="/orders/3f1e2d3c-0000-4000-8000-00000000abcd/items/5"), request(3, path="/session/0123456789abcdef0123/dataobj/x"),
+            request(4, path="/websocket", status=101, user_agent=chrome), request(5, user_agent=edge, request_bytes=5, response_bytes=7),
+            request(6, user_agent="Googlebot/2.1"), request(7, user_agent=None), request(8, user_agent="libcurl/7.88 r-curl/5.0 httr/1.4"),
+            request(9, user_agent="python-requests/2.31"), request(86400, response_bytes=3)]
+    filled.insert("faucet_http_events", [{**r, "namespace": "usage"} for r in rows])
+    usage = filled.view("faucet_usage", "day", "namespace = 'usage'")
+    assert [(r["day"], r["requests"], r["users"], r["sessions"], r["request_bytes"], r["response_bytes"]) for r in usage] == [
+        (day, 10, 8, 1, 5, 7), (day + dt.timedelta(days=1), 1, 1, 0, None, 3)]
+    endpoints = {r["endpoint"]: r for r in filled.view("faucet_usage_endpoints", None, "namespace = 'usage' AND day = %s", (day,))}
+    assert {e: r["requests"] for e, r in endpoints.items()} == {"/sales/orders/:n": 2, "/sales/orders/:uuid/items/:n": 1, "/sales/session/:hex/dataobj/x": 1,
+                                                              "/sales/websocket": 1, "/sales/": 5}
+    assert endpoints["/sales/orders/:n"]["users"] == 2 and endpoints["/sales/orders/:n"]["error_percent"] == 50
+    agents = {r["agent"]: (r["requests"], r["users"]) for r in filled.view("faucet_usage_agents", None, "namespace = 'usage' AND day = %s", (day,))}
+    assert agents == {"curl": (4, 2), "Chrome": (1, 1), "Edge": (1, 1), "bot": (1, 1), "none": (1, 1), "R": (1, 1), "Python": (1, 1)}
+    users = filled.view("faucet_usage_users", None, "namespace = 'usage' AND day = %s AND user_agent = 'curl/8' AND ip_addr = '10.0.0.1'", (day,))
+    assert [(r["requests"], r["first_seen"], r["last_seen"]) for r in users] == [(3, NOON, NOON + dt.timedelta(seconds=3))]
+
+
+def test_view_troubleshooting(filled):
+    good, bad, refused, died = (request(i, namespace="trouble") for i in range(4))
+    bad.update(status=502, error="worker_closed", ms=2000)
+    bad["elapsed"], bad["total_us"] = 2000, 2_000_000
+    del bad["ms"]
+    refused.update(status=503, error="queue_full", worker_id=None, target="faucet", worker_route=None)
+    died.update(status=None, error="daemon_died", elapsed=None, total_us=None)
+    filled.insert("faucet_http_events", [good, bad, refused, died])
+    log = {"namespace": "trouble", "target": "Worker::sales::1", "event_type": "sql", "app": "sales"}
+    filled.insert("faucet_log_events", [
+        {**log, "time": NOON + dt.timedelta(seconds=2.5), "event_id": str(uuid.uuid4()), "level": "Error", "message": "third", "parent_event_id": bad["request_uuid"]},
+        {**log, "time": NOON + dt.timedelta(seconds=1.5), "event_id": str(uuid.uuid4()), "level": "Info", "message": "first", "request_uuid": bad["request_uuid"]},
+        {**log, "time": NOON + dt.timedelta(seconds=2), "event_id": str(uuid.uuid4()), "level": "Warn", "message": "second",
+         "body": '{"request_uuid": "%s", "n": 1}' % bad["request_uuid"]},
+        {**log, "time": NOON, "event_id": str(uuid.uuid4()), "level": "Info", "message": "of the good one", "request_uuid": good["request_uuid"]},
+        {**log, "time": NOON, "event_id": str(uuid.uuid4()), "level": "Info", "message": "of none", "body": '"text"'}])
+    worker = {"namespace": "trouble", "app": "sales", "instance": "i", "generation": 1, "worker_id": 1}
+    filled.insert("faucet_worker_events", [
+        {**worker, "time": NOON + dt.timedelta(seconds=3), "event": "crashed", "detail": "was killed by signal 9 (Killed)", "signal": 9, "stderr_tail": "last words"},
+        {**worker, "time": NOON + dt.timedelta(seconds=3), "event": "crashed", "worker_id": 2}, {**worker, "time": NOON + dt.timedelta(seconds=60), "event": "crashed"},
+        {**worker, "time": NOON + dt.timedelta(seconds=3), "event": "crashed", "instance": "j"}, {**worker, "time": NOON + dt.timedelta(seconds=2), "event": "ready"}])
+    rows = filled.view("faucet_troubleshooting", "time", "namespace = 'trouble'")
+    assert [str(r["request_uuid"]) for r in rows] == [bad["request_uuid"], refused["request_uuid"], died["request_uuid"]]
+    assert [(e["message"], e["level"]) for e in rows[0]["log_events"]] == [("first", "Info"), ("second", "Warn"), ("third", "Error")]
+    assert [(e["event"], e["stderr"]) for e in rows[0]["worker_events"]] == [("crashed", "last words")]
+    assert rows[1]["log_events"] is None and rows[1]["worker_events"] is None and rows[1]["error"] == "queue_full"
+    assert rows[2]["status"] is None
+
+
+def test_view_capacity(filled):
+    at = lambda s: NOON + dt.timedelta(seconds=s)  # noqa: E731
+    own = {"namespace": "capacity", "app": "capacity", "instance": "c"}
+    filled.insert("faucet_config_events", [{"namespace": "capacity", "instance": "c", "time": at(-1000), "event": "boot"},
+                                           {"namespace": "capacity", "instance": "c", "time": at(300), "event": "boot"}])
+    worker = {**own, "generation": 1, "version": "1"}
+    filled.insert("faucet_worker_events", [
+        {**worker, "worker_id": 1, "pid": 11, "time": at(-500), "event": "started"}, {**worker, "worker_id": 1, "pid": 11, "time": at(-490), "event": "ready"},
+        {**worker, "worker_id": 2, "pid": 12, "time": at(-10), "event": "started"}, {**worker, "worker_id": 2, "pid": 12, "time": at(0), "event": "ready"},
+        {**worker, "worker_id": 2, "pid": 12, "time": at(90), "event": "crashed"}])
+    filled.insert("faucet_http_events", [
+        request(0, **own, ms=30_000), request(10, **own, worker_id=2, ms=10_000),           # two at once from 10 to 20
+        request(20, **own, worker_id=2, queue_us=0, ms=20_000), request(25, **own, queue_us=5_000_000, ms=65_000),  # in a worker from 30 to 90
+        request(30, **{**own, "namespace": "daemon"}, worker_id=None, status=503, error="queue_full", ms=0),
+        request(400, **{**own, "namespace": "daemon"}, worker_id=None, status=503, error="no_worker", ms=0)])
+    lives = filled.view("faucet_worker_lives", "worker_id", "namespace = 'capacity'")
+    assert [(r["worker_id"], r["ready_at"], r["ended_at"], r["ended_by"]) for r in lives] == [
+        (1, at(-490), at(300), "faucet restarted"), (2, at(0), at(90), "crashed")]
+    rows = filled.view("faucet_capacity", "minute", "app = 'capacity'")
+    assert [(r["minute"], r["requests"], float(r["concurrency"]), r["peak_concurrency"], r["workers"] and float(r["workers"]),
+             r["utilisation_percent"] and float(r["utilisation_percent"]), r["refused"]) for r in rows] == [
+        (at(0), 4, 1.5, 2, 2.0, 75.0, 1),      # 30 + 10 + 20 + 30 s of work of 120
+        (at(60), 0, 0.5, 1, 1.5, 33.3, 0),     # 30 s of 90: the second worker lived for half of it
+        (at(360), 0, 0.0, 0, None, None, 1)]
+    assert rows[0]["namespace"] == "capacity" and rows[0]["mean_queue_ms"] == 1250 and rows[0]["max_queue_ms"] == 5000
+    assert rows[1]["mean_queue_ms"] is None
+
+
+def test_view_capacity_without_worker_events(filled):
+    own = {"namespace": "bare", "app": "bare", "instance": None}
+    filled.insert("faucet_http_events", [request(0, **own, ms=30_000), request(0, **own, worker_id=2, ms=15_000), request(58, **own, ms=2000)])
+    rows = filled.view("faucet_capacity", "minute", "app = 'bare'")
+    assert [(r["requests"], float(r["workers"]), float(r["utilisation_percent"]), r["peak_concurrency"], r["instance"]) for r in rows] == [(3, 2, 39.2, 2, None)]
+
+
+def test_view_performance(filled):
+    own = {"namespace": "performance"}
+    filled.insert("faucet_http_events", [request(i, **own, path="/slow/%d" % i, ms=1000, queue_us=250_000) for i in range(3)]
+                  + [request(i, **own, path="/fast", ms=ms) for i, ms in enumerate((100, 200, 450))]
+                  + [request(9, **own, path="/websocket", status=101), request(9, **own, worker_id=None, path="/none", ms=9000)])
+    rows = filled.view("faucet_performance", "p95_ms DESC", "namespace = 'performance'")
+    assert [(r["endpoint"], r["requests"], r["p50_ms"], r["max_ms"], r["mean_queue_ms"], r["mean_app_ms"], float(r["queue_percent"]), float(r["share_percent"]))
+            for r in rows] == [("/sales/slow/:n", 3, 1000, 1000, 250, 750, 25.0, 75.0), ("/sales/fast", 3, 200, 450, 0, 250, 0.0, 25.0)]
+    assert rows[1]["p95_ms"] == pytest.approx(425) and rows[0]["mean_first_byte_ms"] == 50
+
+
+def test_view_load(filled):
+    own = {"namespace": "load"}
+    filled.insert("faucet_http_events", [request(i, **own) for i in range(6)] + [request(i, **own, worker_id=2, target="Worker::sales::2") for i in range(3)]
+                  + [request(7, **own, worker_id=3, status=500), request(8, **own, worker_id=3, status=101, ms=20), request(3600, **own, worker_id=3)])
+    rows = filled.view("faucet_load", "hour, worker_id", "namespace = 'load'")
+    assert [(r["worker_id"], r["requests"], float(r["share_percent"]), float(r["even_percent"]), float(r["busy_seconds"]), r["errors"], r["sessions"])
+            for r in rows] == [(1, 6, 54.5, 33.3, 0.6, 0, 0), (2, 3, 27.3, 33.3, 0.3, 0, 0), (3, 2, 18.2, 33.3, 0.12, 1, 1), (3, 1, 100.0, 100.0, 0.1, 0, 0)]
+
+
+def test_view_versions(filled):
+    own = {"namespace": "versions"}
+    rows = [request(i, **own, version="1.4.1", path="/a", ms=100) for i in range(40)]
+    rows += [request(100 + i, **own, version="1.4.2", path="/a", ms=150 + (1000 if i == 0 else 0), queue_us=0, status=500 if i < 4 else 200) for i in range(40)]
+    rows += [request(200 + i, **own, version="1.4.3", path="/a", ms=5100, queue_us=5_000_000) for i in range(40)]  # the queue is not the app's fault
+    rows += [request(300 + i, **own, version="1.4.4", path="/a", ms=100) for i in range(5)]
+    rows += [request(400 + i, **own, version="1.4.2", path="/b", ms=10) for i in range(3)]
+    filled.insert("faucet_http_events", rows)
+    versions = filled.view("faucet_versions", "first_seen", "namespace = 'versions'")
+    assert [(r["version"], r["previous_version"], r["requests"], r["verdict"]) for r in versions] == [
+        ("1.4.1", None, 40, "first"), ("1.4.2", "1.4.1", 43, "slower"), ("1.4.3", "1.4.2", 40, "faster"), ("1.4.4", "1.4.3", 5, "too few")]
+    assert versions[1]["p50_ms"] == 150 and versions[1]["p50_change_percent"] == 50 and float(versions[1]["error_percent"]) == 9.3
+    assert versions[1]["previous_error_percent"] == 0 and versions[2]["p95_ms"] == pytest.approx(100)
+    endpoints = filled.view("faucet_version_endpoints", "endpoint, version", "namespace = 'versions'")
+    assert [(r["endpoint"], r["version"], r["previous_version"], r["verdict"]) for r in endpoints] == [
+        ("/sales/a", "1.4.1", None, "first"), ("/sales/a", "1.4.2", "1.4.1", "slower"), ("/sales/a", "1.4.3", "1.4.2", "faster"),
+        ("/sales/a", "1.4.4", "1.4.3", "too few"), ("/sales/b", "1.4.2", None, "first")]
+
+
+def test_view_sessions(filled):
+    at = lambda s: NOON + dt.timedelta(seconds=s)  # noqa: E731
+    begun = request(0, namespace="sessions", status=101, path="/websocket", user_agent="Firefox/127")
+    filled.insert("faucet_http_events", [begun])
+    own = {"namespace": "sessions", "app": "sales", "version": "1", "instance": "i", "worker_route": "/sales/", "worker_id": 1, "target": "Worker::sales::1"}
+    filled.insert("faucet_session_events", [
+        {**own, "request_uuid": begun["request_uuid"], "ip_addr": "10.0.0.1", "began": at(0), "time": at(100), "seconds": 100, "bytes_up": 10, "bytes_down": 20,
+         "ended": "client_closed"},
+        {**own, "request_uuid": str(uuid.uuid4()), "ip_addr": "10.0.0.2", "began": at(50), "time": at(350), "seconds": 300, "bytes_up": 1, "bytes_down": 2,
+         "ended": "drain_timeout"},
+        {**own, "request_uuid": str(uuid.uuid4()), "ip_addr": "10.0.0.2", "began": at(350), "time": at(86450), "seconds": 86100, "bytes_up": 0, "bytes_down": 0,
+         "ended": "worker_gone"}])
+    rows = filled.view("faucet_sessions", "began", "namespace = 'sessions'")
+    assert [(r["seconds"], r["ended"], r["cut"]) for r in rows] == [(100, "client_closed", False), (300, "drain_timeout", True), (86100, "worker_gone", True)]
+    assert rows[0]["user_agent"] == "Firefox/127" and rows[0]["path"] == "/sales/websocket" and rows[1]["user_agent"] is None
+    daily = filled.view("faucet_sessions_daily", "day", "namespace = 'sessions'")
+    assert [(r["sessions"], r["users"], r["peak_open"], r["median_seconds"], float(r["hours"]), r["bytes_up"], r["bytes_down"], r["cut"]) for r in daily] == [
+        (3, 2, 2, 300, 24.03, 11, 22, 2)]
+
+
+def test_view_completeness(filled):
+    at = lambda s: NOON + dt.timedelta(seconds=s)  # noqa: E731
+    filled.insert("faucet_http_events", [request(i, instance="complete", namespace="complete") for i in range(96)]
+                  + [request(9, instance="complete", namespace="complete", status=None, error="daemon_died")])
+    filled.insert("faucet_log_events", [{"time": NOON, "instance": "complete", "message": "x"}])
+    gap = {"instance": "complete", "table_name": "faucet_http_events", "time": at(900)}
+    filled.insert("faucet_gaps", [{**gap, "reason": "full", "began": at(100), "ended": at(160), "dropped": 2},
+                                  {**gap, "reason": "bad_row", "began": at(200), "ended": at(200), "dropped": 1},
+                                  {**gap, "reason": "full", "began": at(86400), "ended": at(86500), "dropped": 7}])
+    rows = filled.view("faucet_completeness", "day, table_name", "instance = 'complete'")
+    assert [(r["table_name"], r["stored"], r["dropped"], float(r["complete_percent"]), r["unfinished"], r["reasons"]) for r in rows] == [
+        ("faucet_http_events", 97, 3, 97.0, 1, "bad_row, full"), ("faucet_log_events", 1, 0, 100.0, 0, None), ("faucet_http_events", 0, 7, 0.0, 0, "full")]
+    assert (rows[0]["first_missing"], rows[0]["last_missing"]) == (at(100), at(200))
+
+
+def test_since_bounds_every_view(db):
+    db.init()
+    now = dt.datetime.now(dt.timezone.utc)
+    db.insert("faucet_http_events", [request(0, time=now - dt.timedelta(minutes=5), status=500), request(0, time=now - dt.timedelta(days=3), status=500)])
+    for view in ("faucet_requests", "faucet_health", "faucet_troubleshooting", "faucet_usage_endpoints", "faucet_capacity", "faucet_completeness"):
+        assert len(db.view(view)) == 2, view
+        assert len(db.view(view, settings={"faucet.since": "1 hour"})) == 1, view
+    db.query("INSERT INTO faucet_http_events (time) SELECT now() - n * INTERVAL '1 minute' FROM generate_series(1, 50000) AS n")
+    db.query("ANALYZE faucet_http_events")
+    plan = db.query("EXPLAIN SELECT * FROM faucet_health", settings={"faucet.since": "1 hour"})
+    assert "faucet_http_events_time" in str(plan), plan
+
+
+# ---- partitions --------------------------------------------------------------------------------------------------------------
+
+def partitions(db, table="faucet_http_events"):
+    return sorted(r[0] for r in db.query("SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid WHERE inhparent = %s::regclass", (table,)))
+
+
+def day_name(days, table="faucet_http_events"):
+    return table + (dt.datetime.now(dt.timezone.utc) + dt.timedelta(days=days)).strftime("_%Y%m%d")
+
+
+def test_partitions_of_a_new_database(db):
+    db.init("--partitions", "--roles")
+    expected = [day_name(i) for i in range(8)] + ["faucet_http_events_default"]
+    assert partitions(db) == expected
+    first = db.shape()
+    db.init("--partitions")
+    db.init()
+    assert db.shape() == first
+    now = dt.datetime.now(dt.timezone.utc)
+    db.insert("faucet_http_events", [request(0, time=now), request(0, time=now - dt.timedelta(days=40)), request(0, time=now + dt.timedelta(days=30))])
+    assert db.query("SELECT tableoid::regclass::text FROM faucet_http_events ORDER BY time") == [
+        ("faucet_http_events_default",), (day_name(0),), ("faucet_http_events_default",)]
+    done = db.query("SELECT action, relation, affected FROM faucet_maintain(ahead => 9) WHERE relation LIKE 'faucet_http%' ORDER BY relation")
+    assert done == [("created", day_name(-40), 1), ("created", day_name(8), 0), ("created", day_name(9), 0), ("created", day_name(30), 1)]
+    assert db.query("SELECT count(*) FROM ONLY faucet_http_events_default") == [(0,)]
+    assert db.query("SELECT * FROM faucet_maintain(ahead => 9)") == []
+    assert db.query("SELECT action, relation FROM faucet_maintain(ahead => 9, keep => '30 days')") == [("dropped", day_name(-40))]
+    assert db.query("SELECT count(*) FROM faucet_http_events") == [(2,)]
+    db.faucet("check", "--strict", check=0)
+    indexes = db.query("SELECT count(*) FROM pg_indexes WHERE tablename = %s", (day_name(3),))
+    assert indexes == [(3,)]
+
+
+def test_partitions_of_a_table_with_rows(db):
+    db.init("--roles")
+    now = dt.datetime.now(dt.timezone.utc)
+    db.insert("faucet_http_events", [request(i, time=now - dt.timedelta(days=i)) for i in range(3)])
+    db.query("GRANT SELECT ON faucet_http_events TO faucet_writer")
+    rights = db.query("SELECT grantee, privilege_type FROM information_schema.role_table_grants WHERE table_name = 'faucet_http_events' "
+                      "AND grantee LIKE 'faucet%' ORDER BY 1, 2")
+    before = db.view("faucet_usage", "day")
+    db.init("--partitions")
+    assert db.view("faucet_usage", "day") == before  # the views look at the new table, and it has the old rows
+    db.insert("faucet_http_events", [request(0, time=now + dt.timedelta(days=2), namespace="later")])
+    assert len(db.view("faucet_usage")) == len(before) + 1
+    names = partitions(db)
+    assert "faucet_http_events_before" in names and day_name(0) not in names and day_name(1) in names
+    assert db.query("SELECT grantee, privilege_type FROM information_schema.role_table_grants WHERE table_name = 'faucet_http_events' "
+                    "AND grantee LIKE 'faucet%' ORDER BY 1, 2") == rights
+    first = db.shape()
+    db.init("--partitions", "--roles")
+    assert db.shape() == first
+    db.faucet("check", "--strict", check=0)
+    assert ("dropped", "faucet_http_events_before") not in db.query("SELECT action, relation FROM faucet_maintain(keep => '1 day')")
+    assert db.query("SELECT count(*) FROM faucet_http_events") == [(4,)]  # a partition goes as a whole, when its last day is old
+
+
+def test_maintenance_without_partitions(db):
+    db.init()
+    now = dt.datetime.now(dt.timezone.utc)
+    db.insert("faucet_http_events", [request(0, time=now), request(0, time=now - dt.timedelta(days=40))])
+    assert db.query("SELECT * FROM faucet_maintain()") == []
+    assert db.query("SELECT action, relation, affected FROM faucet_maintain(keep => '30 days')") == [("deleted rows", "faucet_http_events", 1)]
+    with pytest.raises(psycopg2.Error, match="longer than nothing"):
+        db.query("SELECT * FROM faucet_maintain(keep => '0')")
+
+
+def test_check_says_when_maintenance_is_due(db):
+    db.init("--partitions")
+    db.query('DROP TABLE "%s"' % day_name(1))
+    done = db.faucet("check", check=0)
+    assert "no partition for tomorrow" in done.stdout and "faucet_maintain()" in done.stdout
+    db.query("DROP TABLE faucet_http_events_default")
+    assert "default partition" in db.faucet("check", check=1).stdout
+    db.query("SELECT * FROM faucet_maintain()")
+    db.faucet("check", "--strict", check=0)
+
+
+# ---- TimescaleDB, where it is not ------------------------------------------------------------------------------------------------
+
+def test_timescale_is_said_to_be_missing(db, server):
+    done = db.faucet("init", "--timescale", "--keep", "90 days", check=1)
+    assert "TimescaleDB is not" in done.stderr and db.shape() == []
+    db.init()
+    first = db.shape()
+    done = server.psql("-f", next(p for p in SQL if "timescale" in p), dbname=db.name)
+    assert "WARNING" in done.stderr and "TimescaleDB is not in this database" in done.stderr and db.shape() == first
+
+
+# ---- roles -------------------------------------------------------------------------------------------------------------------
+
+def test_roles(db, server):
+    db.init("--roles")
+    for name, role in (("w_" + db.name, "faucet_writer"), ("r_" + db.name, "faucet_reader")):
+        db.query('CREATE ROLE "%s" LOGIN IN ROLE %s' % (name, role))
+    writer, reader = "w_" + db.name, "r_" + db.name
+    for table in TABLES:
+        db.query("INSERT INTO %s (time) VALUES (now())" % table, user=writer)
+        with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+            db.query("DELETE FROM %s" % table, user=writer)
+        with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+            db.query("INSERT INTO %s (time) VALUES (now())" % table, user=reader)
+        assert db.query("SELECT count(*) FROM %s" % table, user=reader) == [(1,)]
+    assert db.query("SELECT request_uuid FROM faucet_http_events WHERE time > now() - INTERVAL '1 hour'", user=writer) == [(None,)]
+    with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+        db.query("SELECT ip_addr FROM faucet_http_events", user=writer)
+    for (view,) in db.query("SELECT viewname FROM pg_views WHERE viewname LIKE 'faucet%'"):
+        db.query("SELECT * FROM %s" % view, user=reader)
+    db.faucet("check", "--strict", string=server.string(db.name, writer), check=0)
+    done = db.faucet("check", string=server.string(db.name, reader), check=1)
+    assert "may not INSERT into faucet_http_events" in done.stdout and 'GRANT INSERT, SELECT (request_uuid, time) ON faucet_http_events TO "%s"' % reader in done.stdout
+    mends = re.findall(r"mend: (GRANT .*)", done.stdout)
+    for mend in mends:
+        db.query(mend)
+    db.faucet("check", "--strict", string=server.string(db.name, reader), check=0)
+    done = db.faucet("init", string=server.string(db.name, writer), check=1)
+    assert "must be owner" in done.stderr or "permission denied" in done.stderr
+    assert "GRANT CREATE ON SCHEMA" in done.stderr or "OWNER TO" in done.stderr
+
+
+# ---- check -------------------------------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("change, status, words", [
+    ("ALTER TABLE faucet_http_events DROP COLUMN elapsed CASCADE", 1, r"lacks columns that faucet needs: elapsed"),
+    ("ALTER TABLE faucet_http_events DROP COLUMN trace_id CASCADE", 0, r"has no columns trace_id"),
+    ("ALTER TABLE faucet_log_events ALTER COLUMN level TYPE VARCHAR(20)", 0, r"faucet_log_events\.level is character varying, not text"),
+    ("ALTER TABLE faucet_http_events ADD COLUMN tenant INT NOT NULL", 1, r"tenant is no column of faucet's.*\n.*DROP NOT NULL"),
+    ("ALTER TABLE faucet_http_events ADD COLUMN id BIGSERIAL", 0, r"ok +faucet_http_events"),
+    ("ALTER TABLE faucet_http_events ALTER COLUMN version SET NOT NULL", 1, r"version must not be NULL"),
+    ("ALTER TABLE faucet_gaps ADD COLUMN tenant INT NOT NULL", 0, r"note +faucet_gaps\.tenant"),
+    ("DROP TABLE faucet_worker_events CASCADE", 0, r"faucet_worker_events is missing: worker events are not stored"),
+    ("DROP TABLE faucet_http_events CASCADE", 1, r"WRONG +faucet_http_events is missing"),
+    ("DROP VIEW faucet_health", 0, r"the views .* are not there"),
+    ("ALTER DATABASE \"%s\" SET default_transaction_read_only = on", 1, r"read-only"),
+])
+def test_check_finds(db, change, status, words):
+    db.init()
+    db.faucet("check", "--strict", check=0)
+    db.query(change % db.name if "%s" in change else change)
+    done = db.faucet("check")
+    assert done.returncode == status and re.search(words, done.stdout), done.stdout + done.stderr
+
+
+def test_row_level_security(db, server):
+    db.init("--roles")
+    db.query('CREATE ROLE "s_%s" LOGIN IN ROLE faucet_writer' % db.name)
+    db.query("ALTER TABLE faucet_http_events ENABLE ROW LEVEL SECURITY")
+    assert "row-level security" in db.faucet("check", string=server.string(db.name, "s_" + db.name), check=1).stdout
+
+
+# ---- where the connection comes from -------------------------------------------------------------------------------------------
+
+def test_connection_from_file_environment_and_flags(db, server, tmp_path):
+    other = Database(server)
+    (tmp_path / "app").mkdir()
+    file = tmp_path / "faucet.yaml"
+    text = "telemetry: { postgres_string: \"%s\" }\napps:\n  a: { type: shiny, dir: app }\n" % db.string
+    file.write_text(text)
+    db.faucet("init", "-c", str(file), string=None, check=0)  # without R, without app.R: neither is needed for tables
+    db.faucet("check", "--strict", string=None, cwd=tmp_path, check=0)  # ./faucet.yaml
+    assert "faucet_http_events is missing" in db.faucet("check", "-c", str(file), string=other.string, check=1).stdout  # the environment beats the file
+    db.faucet("check", "-c", str(file), "--pg-con-string", db.string, string=other.string, check=0)  # flags beat both
+    secret = tmp_path / "secret"
+    secret.write_text(other.string + "\n")
+    db.faucet("init", string=None, env={"FAUCET_TELEMETRY_POSTGRES_STRING_FILE": str(secret), "FAUCET_APPS_SALES_WORKERS": "2"}, check=0)
+    third = Database(server)  # an app's own database gets its tables, too
+    file.write_text(text + "    telemetry: { postgres_string: \"%s\" }\n".replace("    ", "  ") % third.string if False else
+                    text.replace("dir: app }", "dir: app, telemetry: { postgres_string: \"%s\" } }" % third.string))
+    done = db.faucet("init", "-c", str(file), string=None, check=0)
+    assert done.stdout.count("the tables are there") == 2
+    third.faucet("check", "--strict", check=0)
+
+
+@pytest.mark.parametrize("string, status", [
+    ("postgresql://u:hunter2@hunter2@localhost/x", 78), ("host=x password=hunter2 hunter2", 78), ("hunter2", 78),
+    ("postgresql://u:hunter2@127.0.0.1:PORT/x", 1), ("host=/nowhere password=hunter2 dbname=x", 1),
+])
+def test_no_password_comes_out(db, string, status):
+    done = db.faucet("init", string=string.replace("PORT", str(closed_port())), check=status)
+    assert "hunter2" not in done.stdout + done.stderr and len(done.stderr) > 20
+
+
+def test_wrong_usage(db, tmp_path):
+    for words in ([], ["initt"], ["init", "check"], ["init", "--partitions", "--timescale"], ["check", "--roles"], ["init", "--keep", "1 day"],
+                  ["init", "--timescale", "--keep"], ["init", "extra"], ["check", "--no-such-flag", "1"]):
+        assert db.faucet(*words).returncode == 64, words
+    assert "no connection string" in db.faucet("check", string=None, cwd=tmp_path, check=64).stderr
+    assert "--partitions" in db.faucet("--help", check=0).stdout
+    db.faucet("init", "--timescale", "--keep", "a while", check=1)
+    (tmp_path / "bad.yaml").write_text("telemetrie: {}\n")
+    assert "bad.yaml:1:1" in db.faucet("init", "-c", str(tmp_path / "bad.yaml"), check=78).stderr
+
+
+def test_tls_verified_in_full(tmp_path):
+    with Postgres(tls=True, hba=["hostnossl all all all reject"]) as pg:
+        database = Database(pg)
+        string = pg.string(database.name, host="localhost", sslmode="verify-full", sslrootcert=pg.ca)
+        database.faucet("init", string=string, check=0)
+        plain = pg.string(database.name, host="localhost", sslmode="disable")
+        done = database.faucet("check", string=plain, check=1)
+        assert "pg_hba.conf" in done.stderr
+        database.faucet("check", "--telemetry-sslmode", "verify-full", "--telemetry-sslcert", pg.ca, string=plain, check=0)  # overrides
+        wrong = pg.string(database.name, host="127.0.0.2", hostaddr="127.0.0.1", sslmode="verify-full", sslrootcert=pg.ca)
+        assert "127.0.0.2" in database.faucet("check", string=wrong, check=1).stderr
