@@ -26,6 +26,7 @@ struct config_sources {
     const char *app_name;  /* `faucet start` only */
     bool no_apps_allowed;  /* a file without apps is no error: the caller asks back */
     bool skip_paths;       /* check --no-paths: do not look for directories and interpreters */
+    bool read_secrets;     /* with skip_paths: read …_file all the same (faucet db) */
 };
 
 /* What was found wrong, or worth a word. All semantic errors of one go; a syntax error is alone. */

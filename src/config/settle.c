@@ -48,7 +48,7 @@ static const struct yaml_node *read_secret(struct settle *s, const struct given 
     }
     const char *path = setting_absolute(s->layers->arena, node, node->text.p);
     node->text = STR("");
-    if (s->layers->sources->skip_paths)
+    if (s->layers->sources->skip_paths && !s->layers->sources->read_secrets)
         return node;
     if (!file_read_stable(s->layers->arena, path, SECRET_MAX, &node->text, &why)) {
         problem_add(problems, PROBLEM_ERROR, node->where, given->key, "%s %s", path, why);

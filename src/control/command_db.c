@@ -153,6 +153,7 @@ static struct snapshot *load(struct options *o, int *status) {
     problems_init(&problems);
     struct config_sources sources = options_sources(o);
     sources.skip_paths = true; /* the database may be made where there is no R */
+    sources.read_secrets = true;
     sources.no_apps_allowed = true;
     if (sources.file == NULL)
         sources.environ_ = daemon_variables(o);

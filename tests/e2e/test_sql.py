@@ -491,7 +491,7 @@ def test_roles(db, server):
 @pytest.mark.parametrize("change, status, words", [
     ("ALTER TABLE faucet_http_events DROP COLUMN elapsed CASCADE", 1, r"lacks columns that faucet needs: elapsed"),
     ("ALTER TABLE faucet_http_events DROP COLUMN trace_id CASCADE", 0, r"has no columns trace_id"),
-    ("ALTER TABLE faucet_log_events ALTER COLUMN level TYPE VARCHAR(20)", 0, r"faucet_log_events\.level is character varying, not text"),
+    ("ALTER TABLE faucet_config_events ALTER COLUMN detail TYPE VARCHAR(20)", 0, r"faucet_config_events\.detail is character varying, not text"),
     ("ALTER TABLE faucet_http_events ADD COLUMN tenant INT NOT NULL", 1, r"tenant is no column of faucet's.*\n.*DROP NOT NULL"),
     ("ALTER TABLE faucet_http_events ADD COLUMN id BIGSERIAL", 0, r"ok +faucet_http_events"),
     ("ALTER TABLE faucet_http_events ALTER COLUMN version SET NOT NULL", 1, r"version must not be NULL"),
@@ -532,8 +532,7 @@ def test_connection_from_file_environment_and_flags(db, server, tmp_path):
     secret.write_text(other.string + "\n")
     db.faucet("init", string=None, env={"FAUCET_TELEMETRY_POSTGRES_STRING_FILE": str(secret), "FAUCET_APPS_SALES_WORKERS": "2"}, check=0)
     third = Database(server)  # an app's own database gets its tables, too
-    file.write_text(text + "    telemetry: { postgres_string: \"%s\" }\n".replace("    ", "  ") % third.string if False else
-                    text.replace("dir: app }", "dir: app, telemetry: { postgres_string: \"%s\" } }" % third.string))
+    file.write_text(text.replace("dir: app }", "dir: app, telemetry: { postgres_string: \"%s\" } }" % third.string))
     done = db.faucet("init", "-c", str(file), string=None, check=0)
     assert done.stdout.count("the tables are there") == 2
     third.faucet("check", "--strict", check=0)
