@@ -51,6 +51,7 @@ struct event_slot {
     struct event_queue *queue; /* NULL: none was reserved (full), or it is finished */
     uint64_t segment;          /* serial */
     uint32_t offset;
+    enum record_kind kind;
 };
 /* Whole records (record_end was called). False: dropped and counted; a gap is noted. */
 bool event_queue_append(struct event_queue *q, enum record_kind kind, struct str record);
@@ -105,6 +106,8 @@ void event_queue_resize(struct event_queue *q, int64_t size);
 
 /* flock on state_dir/lock, made if it is not there (mode 0700, parents too). The descriptor is the lock: it is kept
  * until the end. -1: *error (allocated) says who has it. */
-int state_dir_lock(const char *state_dir, char **error);
+int state_dir_lock(const char *state_dir, char **error) MUST_CHECK;
+/* The directory and its parents, mode 0700, where they are not there. False with errno. */
+bool state_dir_make(const char *path) MUST_CHECK;
 
 #endif

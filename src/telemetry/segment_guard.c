@@ -18,8 +18,7 @@
 enum { RANGE_FREE, RANGE_TAKEN, RANGE_WATCHED };
 
 static struct {
-    atomic_flag installed;
-    struct sigaction before; /* written once, before the handler can run */
+    struct sigaction before; /* who had the signal when we took it */
     size_t page;
     struct {
         atomic_int state;
@@ -27,7 +26,7 @@ static struct {
         atomic_size_t n;
         atomic_bool hurt;
     } ranges[RANGES];
-} guard = {.installed = ATOMIC_FLAG_INIT};
+} guard;
 
 /* Which watched range holds p; -1: none. */
 static int range_of(uintptr_t p) {
@@ -56,16 +55,17 @@ static void on_sigbus(int signal, siginfo_t *info, void *context) {
 }
 
 void segment_guard_install(void) {
-    struct sigaction action;
+    struct sigaction action, now;
 
-    if (atomic_flag_test_and_set(&guard.installed))
-        return;
     guard.page = (size_t)sysconf(_SC_PAGESIZE);
     memset(&action, 0, sizeof action);
     action.sa_sigaction = on_sigbus;
     action.sa_flags = SA_SIGINFO | SA_RESTART | SA_ONSTACK;
     AZ(sigemptyset(&action.sa_mask));
-    AZ(sigaction(SIGBUS, NULL, &guard.before));
+    AZ(sigaction(SIGBUS, NULL, &now));
+    if (now.sa_sigaction == on_sigbus) /* somebody may have taken the signal from us since; we take it back */
+        return;
+    guard.before = now;
     AZ(sigaction(SIGBUS, &action, NULL));
 }
 
@@ -89,5 +89,6 @@ void segment_guard_remove(int i) {
 }
 
 bool segment_guard_hurt(int i) {
+    atomic_signal_fence(memory_order_seq_cst); /* what was written or read before stays before, also for the compiler */
     return i >= 0 && atomic_load_explicit(&guard.ranges[i].hurt, memory_order_acquire);
 }

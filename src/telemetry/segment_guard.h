@@ -20,7 +20,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Installs the handler; more than once is harmless. */
+/* Installs the handler, or takes the signal back from whoever took it since. Not from two threads at once. */
 void segment_guard_install(void);
 /* Watches [p, p + n), whole pages. A number for the other two; -1: the table is full, the range stays unwatched. */
 int segment_guard_add(void *p, size_t n);

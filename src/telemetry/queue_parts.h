@@ -1,0 +1,113 @@
+/*
+ * The inside of the queue, shared by queue*.c.
+ *
+ *   queue.c          opening, closing, what it looks like from outside
+ *   queue_recover.c  what a run before left
+ *   queue_rooms.c    segments: made one ahead, mapped while needed, removed when all of them is acknowledged
+ *   queue_append.c   the producers' side: append, reserve, finish; gaps
+ *   queue_batch.c    the pool's side: take, acknowledge, split
+ *
+ * A frame that is not gone is in exactly one place: ahead of its segment's
+ * cursor for its kind; an open slot that the cursor passed; on the list of late
+ * ones (a slot finished after that); or in a batch. Its mark is not 0 exactly
+ * when a batch has, or had, it.
+ *
+ * Where no file is to be had at once (the helper is behind, the disk is full, a
+ * page was missing), up to BRIDGES segments live in memory. A file that is made
+ * later takes their contents over, at the same addresses.
+ */
+#ifndef FAUCET_TELEMETRY_QUEUE_PARTS_H
+#define FAUCET_TELEMETRY_QUEUE_PARTS_H
+
+#include "base/miniobj.h"
+#include "telemetry/account.h"
+#include "telemetry/queue.h"
+#include "telemetry/segment.h"
+#include "telemetry/segment_file.h"
+
+#define BRIDGES   2
+#define RETRY_MIN (DUR_S / 2)
+#define RETRY_MAX (30 * DUR_S)
+
+struct frame_ref {
+    struct segment *segment;
+    size_t offset;
+};
+struct frame_refs {
+    size_t n, allocated;
+    struct frame_ref *v;
+};
+
+struct batch {
+    struct event_batch public; /* on taken, returned[kind] or doubtful */
+    struct frame_ref *refs;    /* as many as public.records */
+    size_t allocated;
+    int doubt;   /* place in the account; -1: none */
+    bool marked; /* its frames bear its id */
+};
+
+struct event_queue {
+    unsigned magic;
+#define EVENT_QUEUE_MAGIC 0x0e0e9a3e
+    struct event_queue_options options;
+    char *directory; /* NULL: in memory */
+    struct account account;
+    size_t size;          /* bytes at most */
+    struct list segments; /* of struct segment */
+    struct segment *current;
+    size_t bytes; /* of all segments */
+    uint64_t next_serial;
+
+    struct segment_job *making; /* under way, or finished and not taken */
+    struct segment *spare;      /* made, on no list; NULL: none */
+    struct list jobs;           /* of struct segment_job, all that are under way: told when the queue closes */
+    size_t bridges;             /* segments in memory that should have a file */
+    mono_t make_again;          /* not before; after a failure */
+    dur_t make_pause;
+    mono_t opened;
+    int make_error; /* of the last attempt; 0: it worked */
+    struct deadline retry, wake;
+
+    bool gaps;        /* some gap is not a row yet */
+    struct buf patch; /* scratch */
+    struct frame_refs late[RECORD_KINDS];
+    struct list taken, doubtful, returned[RECORD_KINDS]; /* of struct batch */
+};
+
+/* ---- queue_rooms.c ---- */
+/* Current with `need` bytes of room, or NULL with *why. */
+struct segment *queue_room(struct event_queue *q, size_t need, enum drop_reason *why);
+/* queue_room would find a new segment. */
+bool queue_has_room(struct event_queue *q);
+/* A page of it was missing: nothing goes into it any more. */
+void queue_abandon_segment(struct event_queue *q, struct segment *s);
+/* Is it in memory? False: a helper maps it, ready() follows. */
+bool queue_segment_here(struct event_queue *q, struct segment *s);
+/* After something in it changed: removes it where all is gone, unmaps it where nobody needs it. May free it. */
+void queue_segment_settle(struct event_queue *q, struct segment *s);
+/* n frames of it are gone. */
+void segment_leave(struct segment *s, size_t n);
+struct segment *queue_segment_add(struct event_queue *q, uint64_t serial, size_t size); /* in order of serials */
+struct segment *queue_segment_find(struct event_queue *q, uint64_t serial);
+void queue_make_ahead(struct event_queue *q);
+void queue_rooms_close(struct event_queue *q);
+size_t queue_segment_size(const struct event_queue *q);
+mono_t queue_now(const struct event_queue *q);
+wall_t queue_wall(const struct event_queue *q);
+
+/* ---- queue_append.c ---- */
+/* Atomic against kill -9, by the account's redo. */
+void queue_finish_frame(struct event_queue *q, struct segment *s, struct frame_view *v, struct str record);
+void queue_write_gaps(struct event_queue *q);
+
+/* ---- queue_batch.c ---- */
+struct batch *queue_batch_new(enum record_kind kind, uint64_t id);
+void queue_batch_add(struct batch *b, struct segment *s, size_t offset, struct str record);
+void queue_batch_free(struct batch *b); /* from whatever list; its rows' pins are not given back */
+/* Counts n events of that segment as corrupt. */
+void queue_lose(struct event_queue *q, struct segment *s, enum record_kind kind, size_t n);
+
+/* ---- queue_recover.c ---- */
+void queue_recover(struct event_queue *q);
+
+#endif
