@@ -65,6 +65,7 @@ class Postgres:
         self.data, self.log_path = os.path.join(self.dir, "data"), os.path.join(self.dir, "log")
         self.tcp = tcp or tls
         self.port = port or (self._free_port() if self.tcp else 5432)
+        self.port_is_ours = not self.tcp or port is not None  # a port once listened on stays
         self.settings = {**FAST, "port": str(self.port), "unix_socket_directories": self.dir,
                          "listen_addresses": "127.0.0.1" if self.tcp else "", **(settings or {})}
         self.process = None
@@ -107,10 +108,20 @@ class Postgres:
         pid_file = os.path.join(self.data, "postmaster.pid")
         if os.path.exists(pid_file) and not self._alive(self._pid()):
             os.unlink(pid_file)
+        said = len(self.log())
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(self._argv(argv), cwd=self.dir, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         if wait:
-            self.wait_ready(timeout)
+            try:
+                self.wait_ready(timeout)
+            except AssertionError:
+                if self.port_is_ours or "already in use" not in self.log()[said:]:
+                    raise
+                self.process.wait(10)
+                self.port = self._free_port()  # somebody was faster
+                self.settings["port"] = str(self.port)
+                return self.start(timeout)
+            self.port_is_ours = True
         return self
 
     def wait_ready(self, timeout=60.0):
