@@ -12,7 +12,7 @@
 _Static_assert(sizeof(struct segment_head) == 64, "on disk");
 _Static_assert(sizeof(struct frame) == 48, "on disk");
 
-static uint32_t head_crc(const struct segment_head *h) {
+uint32_t segment_head_crc(const struct segment_head *h) {
     return crc32c(0, h, offsetof(struct segment_head, crc));
 }
 
@@ -26,7 +26,7 @@ void segment_head_write(char *base, uint64_t serial, size_t size, wall_t created
     h.serial = serial;
     h.size = size;
     h.created = created.us;
-    h.crc = head_crc(&h);
+    h.crc = segment_head_crc(&h);
     memcpy(base, &h, sizeof h);
 }
 
@@ -36,7 +36,8 @@ enum segment_head_state segment_head_check(const char *base, size_t size, uint64
     if (size < sizeof h)
         return HEAD_DAMAGED;
     memcpy(&h, base, sizeof h);
-    if (memcmp(h.magic, SEGMENT_MAGIC, sizeof h.magic) != 0 || h.order != SEGMENT_ORDER || h.crc != head_crc(&h))
+    if (memcmp(h.magic, SEGMENT_MAGIC, sizeof h.magic) != 0 || h.order != SEGMENT_ORDER ||
+        h.crc != segment_head_crc(&h))
         return HEAD_DAMAGED; /* a newer version keeps this much of the head */
     if (h.version != SEGMENT_VERSION)
         return HEAD_NEWER;

@@ -91,6 +91,7 @@ static inline size_t frame_space(size_t payload) {
     return sizeof(struct frame) + frame_align(payload);
 }
 
+uint32_t segment_head_crc(const struct segment_head *h);
 void segment_head_write(char *base, uint64_t serial, size_t size, wall_t created);
 enum segment_head_state { HEAD_GOOD, HEAD_DAMAGED, HEAD_NEWER, HEAD_FOREIGN };
 /* FOREIGN: a good head of another serial. */
