@@ -178,6 +178,19 @@ def test_everything_has_a_comment(filled):
         assert all("`%s`" % column in text for text in docs), column
 
 
+@pytest.mark.parametrize("doc", ["docs/telemetry.md", "docs/es/telemetria.md"])
+def test_questions_of_the_documents_can_be_asked(filled, doc):
+    blocks = re.findall(r"```sql\n(.*?)```", open(os.path.join(ROOT, doc)).read(), re.S)
+    asked = set()
+    for block in blocks:
+        if "CREATE ROLE" in block:
+            continue
+        block = re.sub(r"^ALTER ROLE.*$", "", block, flags=re.M).replace("0190b5a2-…", str(uuid.uuid4()))
+        filled.query(block)
+        asked |= set(re.findall(r"FROM (faucet_\w+)", block))
+    assert len(asked) == 9, asked
+
+
 # ---- the views ------------------------------------------------------------------------------------------------------------
 
 def test_view_health(filled):
