@@ -117,7 +117,7 @@ struct str record_cut(struct str record, size_t max) {
     struct record_field f;
     size_t n = 2;
 
-    if (record.n <= max || !record_open(record, &r))
+    if (record.n <= max || max < n || !record_open(record, &r))
         return str_make(record.p, record.n < max ? record.n : max);
     while (record_next(&r, &f) && n + HEAD + f.bytes.n <= max)
         n += HEAD + f.bytes.n;
