@@ -13,7 +13,7 @@
  * when a batch has, or had, it.
  *
  * Where no file is to be had at once (the helper is behind, the disk is full, a
- * page was missing), up to BRIDGES segments live in memory. A file that is made
+ * page was missing), up to BRIDGES (BRIDGES_FAILED) segments live in memory. A file that is made
  * later takes their contents over, at the same addresses.
  */
 #ifndef FAUCET_TELEMETRY_QUEUE_PARTS_H
@@ -25,9 +25,10 @@
 #include "telemetry/segment.h"
 #include "telemetry/segment_file.h"
 
-#define BRIDGES   2
-#define RETRY_MIN (DUR_S / 2)
-#define RETRY_MAX (30 * DUR_S)
+#define BRIDGES        8 /* while a helper is behind: 32 MiB, seconds of a stalled disk */
+#define BRIDGES_FAILED 2 /* once it is known that no file can be made */
+#define RETRY_MIN      (DUR_S / 2)
+#define RETRY_MAX      (30 * DUR_S)
 
 struct frame_ref {
     struct segment *segment;

@@ -91,10 +91,11 @@ static void complete(struct recovery *r, struct segment *s, struct frame_view *v
     if (v->head.state != FRAME_RESERVED || v->head.gone != FRAME_HERE || !frame_record(v, &record))
         return;
     record_died(&r->queue->patch, record);
-    if (buf_length(&r->queue->patch) > 0) {
+    if (buf_length(&r->queue->patch) > 0)
         queue_finish_frame(r->queue, s, v, record_cut(buf_str(&r->queue->patch), v->head.capacity));
-        r->died++;
-    }
+    else
+        frame_settle(v); /* whole, but no record: for the pool to set aside */
+    r->died++;
 }
 
 static void damaged(struct recovery *r, const struct frame_view *v) {

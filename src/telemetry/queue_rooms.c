@@ -219,6 +219,10 @@ static struct segment *bridge_new(struct event_queue *q) {
     return s;
 }
 
+static bool may_bridge(const struct event_queue *q) {
+    return q->directory == NULL || q->bridges < (q->make_error != 0 ? BRIDGES_FAILED : BRIDGES);
+}
+
 static struct segment *next_room(struct event_queue *q, enum drop_reason *why) {
     struct segment *s = NULL;
 
@@ -230,7 +234,7 @@ static struct segment *next_room(struct event_queue *q, enum drop_reason *why) {
     if (q->spare != NULL) {
         s = q->spare;
         q->spare = NULL;
-    } else if (q->directory == NULL || q->bridges < BRIDGES) {
+    } else if (may_bridge(q)) {
         s = bridge_new(q);
     }
     if (s != NULL)
@@ -266,7 +270,7 @@ bool queue_has_room(struct event_queue *q) {
     if (q->bytes + queue_segment_size(q) > q->size)
         return false;
     queue_make_ahead(q);
-    return q->directory == NULL || q->spare != NULL || q->bridges < BRIDGES;
+    return q->spare != NULL || may_bridge(q);
 }
 
 void queue_abandon_segment(struct event_queue *q, struct segment *s) {
