@@ -140,12 +140,12 @@ static bool is_possible(const struct schema_database *d, unsigned options, struc
         return good;
     good = schema_ask(
         d,
-        "SELECT CASE WHEN EXISTS (SELECT FROM pg_extension WHERE extname = 'timescaledb') THEN 'yes'"
+        "SELECT CASE WHEN EXISTS (SELECT FROM pg_extension WHERE extname = 'timescaledb') THEN ''"
         " WHEN EXISTS (SELECT FROM pg_available_extensions WHERE name = 'timescaledb')"
         " THEN 'TimescaleDB is not in this database; its administrator can say: CREATE EXTENSION timescaledb'"
         " ELSE 'TimescaleDB is not installed on this server; --partitions does without it' END",
         NULL, &answer, why);
-    if (good && !str_eq(buf_str(&answer), STR("yes"))) {
+    if (good && buf_length(&answer) > 0) {
         buf_append(why, buf_str(&answer));
         good = false;
     }
