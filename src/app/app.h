@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "keeper/keeper.h"
 #include "net/resolver.h"
+#include "telemetry/log_event.h"
 
 enum app_state {
     APP_STATE_STARTING, /* no worker ready yet, first try under way */
@@ -22,14 +23,23 @@ enum app_state {
     APP_STATE_STOPPING
 };
 
+/* Whom an event is about. */
+struct worker_of {
+    const struct snapshot *snapshot;
+    const struct app_config *config;
+    struct worker_origin origin;
+};
+
 /* What apps tell upwards; all may be NULL. Set once at init. */
 struct app_callbacks {
     /* The endpoint takes no more: close its idle connections (endpoint->idle). In use ones end by themselves. */
     void (*endpoint_retired)(struct endpoint *e);
     /* An app changed state; wait_ready, boot lines and sd_notify hang here. reason: for BACKOFF, a sentence. */
     void (*state_changed)(void *owner, struct app *a, enum app_state state, const char *reason);
-    /* A worker event (started, ready, exited, killed, backoff), for telemetry. */
-    void (*worker_event)(void *owner, const struct endpoint *e, const char *event, const char *detail);
+    /* What became of a worker's process, and what its app logged as an event, for telemetry. snapshot and config are
+     * those of its generation. */
+    void (*worker_event)(void *owner, const struct worker_of *w, const struct worker_event *event);
+    void (*log_event)(void *owner, const struct worker_of *w, const struct log_event *event);
     /* drain_timeout passed and tunnels still use the endpoint: end them with Close 1012 (they have 1 s, then the worker
      * is stopped). The endpoint is RETIRED already: who comes back is served elsewhere. */
     void (*endpoint_drained)(void *owner, struct endpoint *e);
@@ -119,6 +129,8 @@ size_t app_generation_count(const struct app *a);
 uint64_t app_generation_number(const struct app *a); /* of the current one */
 size_t app_leases(const struct app *a);
 size_t app_tunnels(const struct app *a);
+/* Number of the generation that an endpoint belongs to. */
+uint64_t app_generation_of(const struct endpoint *e);
 /* The process ends before all have stopped: callbacks.endpoint_retired is called for every endpoint, so that nothing
  * idles on one when they are freed. */
 void apps_drop_idle(struct apps *a);

@@ -92,6 +92,10 @@ size_t app_generation_count(const struct app *a) {
     return a->generations.length;
 }
 
+uint64_t app_generation_of(const struct endpoint *e) {
+    return e->generation->number;
+}
+
 uint64_t app_generation_number(const struct app *a) {
     return a->current != NULL ? a->current->number : a->generations_made;
 }

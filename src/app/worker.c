@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "app/live.h"
@@ -51,10 +52,38 @@ static void worker_move(struct worker *w, enum worker_state to) {
     app_changed(w->generation->app);
 }
 
-static void event(struct worker *w, const char *name, const char *detail) {
+struct worker_of worker_of(const struct worker *w) {
+    const struct generation *g = w->generation;
+
+    return (struct worker_of){.snapshot = g->snapshot,
+                              .config = g->config,
+                              .origin = {.app = str_of(g->app->name),
+                                         .target = str_of(w->endpoint->source),
+                                         .generation = g->number,
+                                         .worker_id = w->id}};
+}
+
+void worker_tell(struct worker *w, struct worker_event e) {
     const struct app_callbacks *c = &w->generation->app->apps->env.callbacks;
-    if (c->worker_event != NULL)
-        c->worker_event(c->owner, w->endpoint, name, detail);
+    const struct worker_of of = worker_of(w);
+
+    if (c->worker_event == NULL)
+        return;
+    e.pid = w->pid;
+    if (e.uptime < 0 && w->pid > 0)
+        e.uptime = mono_since(w->spawned, w->generation->app->apps->loop->now);
+    c->worker_event(c->owner, &of, &e);
+}
+
+/* A log event in a line of its standard error. */
+static void logged_event(struct worker_output *o, const struct log_event *e) {
+    struct worker *w = CONTAINER_OF(o, struct worker, output);
+    const struct app_callbacks *c = &w->generation->app->apps->env.callbacks;
+    const struct worker_of of = worker_of(w);
+
+    CHECK_OBJ(w, WORKER_MAGIC);
+    if (c->log_event != NULL)
+        c->log_event(c->owner, &of, e);
 }
 
 static void destroy_later(void *worker) {
@@ -156,7 +185,7 @@ void worker_answered(struct worker *w) {
     buf_free(&line);
     buf_free(&b);
     worker_move(w, WORKER_READY);
-    event(w, "ready", "");
+    worker_tell(w, worker_event_of("ready", NULL));
     candidate_look(w->generation->candidate);
 }
 
@@ -222,7 +251,9 @@ static void back_off(struct worker *w, const char *what) {
     w->pid = 0;
     worker_move(w, WORKER_BACKOFF);
     deadline_set(&w->deadline, delay);
-    event(w, "backoff", a->reason);
+    struct worker_event event = worker_event_of("backoff", what);
+    event.delay = delay;
+    worker_tell(w, event);
 }
 
 void worker_not_started(struct worker *w, const char *why) {
@@ -267,18 +298,43 @@ static void write_obituary(struct worker *w, const struct process_exit *e, bool 
     buf_append_char(b, '\0');
 }
 
-static void stopped_as_wanted(struct worker *w, const char *obituary) {
+/* Its process ended: as `what`, with how, what it last said, and what it used. */
+static void tell_end(struct worker *w, const char *what, const char *obituary, const struct process_exit *e) {
+    const struct rusage *u = &e->usage;
+    struct worker_event event = worker_event_of(what, obituary);
+    struct buf tail = {0};
+
+    worker_output_last(&w->output, &tail);
+    event.stderr_tail = buf_str(&tail);
+    if (WIFSIGNALED(e->status))
+        event.signal = WTERMSIG(e->status);
+    if (WIFEXITED(e->status))
+        event.exit_code = WEXITSTATUS(e->status);
+    event.cpu = (u->ru_utime.tv_sec + u->ru_stime.tv_sec) * DUR_S + u->ru_utime.tv_usec + u->ru_stime.tv_usec;
+    event.max_rss = (int64_t)u->ru_maxrss * 1024;
+    worker_tell(w, event);
+    buf_free(&tail);
+}
+
+/* A newer generation has taken its place. */
+static bool is_replaced(const struct worker *w) {
+    const struct app *a = w->generation->app;
+    return a->current != NULL && a->current != w->generation && !a->removed && !a->stopping && !a->apps->stopping;
+}
+
+static void stopped_as_wanted(struct worker *w, const char *obituary, const struct process_exit *e) {
     struct app *a = w->generation->app;
 
     log_info(a->apps->log, "worker %u of %s %s", w->id, a->name, obituary);
-    event(w, "exited", obituary);
+    tell_end(w, is_replaced(w) ? "recycled" : "stopped", obituary, e);
     worker_gone(w);
 }
 
-static void crashed(struct worker *w, const char *obituary, bool was_ready) {
+static void crashed(struct worker *w, const char *obituary, bool was_ready, const struct process_exit *e) {
     struct apps *apps = w->generation->app->apps;
 
-    event(w, "exited", obituary);
+    /* one that did not answer in time was stopped by us */
+    tell_end(w, w->state == WORKER_STOPPING ? "stopped" : "crashed", obituary, e);
     if (was_ready && mono_since(w->ready_at, apps->loop->now) >= BACKOFF_FORGET)
         w->failures = 0;
     /* Somebody else was faster: not this worker's fault. */
@@ -312,9 +368,9 @@ void worker_exited(void *worker, const struct process_exit *e) {
     write_obituary(w, e, was_ready, &obituary);
     log_usage(w, e);
     if (w->state == WORKER_DRAINING || (w->state == WORKER_STOPPING && w->next == WORKER_GONE))
-        stopped_as_wanted(w, obituary.data);
+        stopped_as_wanted(w, obituary.data, e);
     else
-        crashed(w, obituary.data, was_ready);
+        crashed(w, obituary.data, was_ready, e);
     buf_free(&obituary);
 }
 
@@ -353,7 +409,7 @@ static void kill_now(struct worker *w) {
 
     log_warn(a->apps->log, "worker %u of %s (pid %d) did not end when asked to: killing it", w->id, a->name,
              (int)w->pid);
-    event(w, "killed", "");
+    worker_tell(w, worker_event_of("killed", "did not end when asked to"));
     keeper_kill(a->apps->env.keeper, w->process, SIGKILL, true);
 }
 
@@ -423,6 +479,7 @@ struct worker *worker_new(struct generation *g, unsigned id) {
     endpoint_hold(w->endpoint);
     deadline_init(&w->deadline, apps->loop, deadline_passed);
     worker_output_init(&w->output, apps->loop, apps->log);
+    w->output.event = logged_event;
     worker_start_init(w);
     list_append(&g->workers[WORKER_STARTING], &w->node);
     start_pacer_enter(&apps->pacer, &w->ticket, worker_launch);

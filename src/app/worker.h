@@ -79,6 +79,10 @@ void worker_retime(struct worker *w);
 void worker_unused(struct worker *w);
 /* A connection to its socket was refused though its process lives as far as we know. */
 void worker_refused(struct worker *w, int error);
+/* Whom its events are about. The strings live as long as its endpoint. */
+struct worker_of worker_of(const struct worker *w);
+/* Tells telemetry: the process's pid and uptime are put in. */
+void worker_tell(struct worker *w, struct worker_event e);
 /* Time until its next start, -1 when it is not in back-off. */
 dur_t worker_delay_left(const struct worker *w);
 /* Frees it whatever its state; the keeper kills the process. */

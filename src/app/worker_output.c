@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <jansson.h>
 #include <unistd.h>
 
 #include "base/miniobj.h"
@@ -32,30 +31,6 @@ void worker_output_last(const struct worker_output *o, struct buf *into) {
 
 /* ---- events ---------------------------------------------------------------------------------------------------- */
 
-/* R writes every scalar as an array of length one unless told otherwise. */
-static const char *event_text(const json_t *event, const char *key) {
-    const json_t *v = json_object_get(event, key);
-
-    if (json_is_array(v) && json_array_size(v) == 1)
-        v = json_array_get(v, 0);
-    return json_string_value(v);
-}
-
-static bool level_from(const char *name, enum log_level *level) {
-    static const struct {
-        const char *name;
-        enum log_level level;
-    } levels[] = {{"error", LOG_ERROR}, {"warn", LOG_WARN},   {"warning", LOG_WARN},
-                  {"info", LOG_INFO},   {"debug", LOG_DEBUG}, {"trace", LOG_TRACE}};
-
-    for (size_t i = 0; name != NULL && i < ARRAY_LENGTH(levels); i++)
-        if (str_ieq(str_of(name), str_of(levels[i].name))) {
-            *level = levels[i].level;
-            return true;
-        }
-    return false;
-}
-
 static void malformed_event(struct worker_output *o, struct str line, const char *why) {
     struct buf b = {0};
 
@@ -66,28 +41,19 @@ static void malformed_event(struct worker_output *o, struct str line, const char
 }
 
 void worker_output_event(struct worker_output *o, struct str line, struct str json) {
-    json_error_t error;
-    enum log_level level;
-    json_t *event = json_loadb(json.p, json.n, 0, &error);
+    struct log_event e;
+    const char *why;
 
-    if (event == NULL) {
-        malformed_event(o, line, line.n >= OUTPUT_LINE_MAX ? "longer than 8 KiB" : error.text);
+    if (!log_event_parse(json, &e, &why)) {
+        malformed_event(o, line, why);
         return;
     }
-    const char *message = event_text(event, "message");
-    const char *type = event_text(event, "event_type"), *id = event_text(event, "event_id");
-    if (!json_is_object(event)) {
-        malformed_event(o, line, "it must be an object");
-    } else if (!level_from(event_text(event, "level"), &level)) {
-        malformed_event(o, line, "level must be Error, Warn, Info, Debug or Trace");
-    } else if (message == NULL) {
-        malformed_event(o, line, "message must be a string");
-    } else {
-        const struct log_field fields[] = {LOG_STR("event_type", str_of(type)), LOG_STR("event_id", str_of(id))};
-        log_record(o->log, level, str_of(o->source), str_of(message), fields + (type == NULL),
-                   (size_t)(type != NULL) + (size_t)(type != NULL && id != NULL));
-    }
-    json_decref(event);
+    const struct log_field fields[] = {LOG_STR("event_type", e.event_type), LOG_STR("event_id", e.id_text)};
+    log_record(o->log, e.level, str_of(o->source), e.message, fields + (e.event_type.p == NULL),
+               (size_t)(e.event_type.p != NULL) + (size_t)(e.event_type.p != NULL && e.id_text.p != NULL));
+    if (o->event != NULL)
+        o->event(o, &e);
+    log_event_free(&e);
 }
 
 /* ---- lines ----------------------------------------------------------------------------------------------------- */
@@ -102,7 +68,9 @@ static void say(struct output_stream *s, struct str line, bool goes_on) {
         return;
     if (s == &o->err && !s->cut)
         remember(o, line);
-    if (s == &o->err && whole && str_starts(line, EVENT_PREFIX)) {
+    if (s == &o->err && !s->cut && goes_on && str_starts(line, EVENT_PREFIX)) {
+        malformed_event(o, str_make(line.p, OUTPUT_LINE_MAX), "longer than 64 KiB");
+    } else if (s == &o->err && whole && str_starts(line, EVENT_PREFIX)) {
         worker_output_event(o, line, str_trim(str_from(line, EVENT_PREFIX.n)));
     } else if (whole) {
         log_record(o->log, s->level, str_of(o->source), line, NULL, 0);
@@ -117,13 +85,19 @@ static void say(struct output_stream *s, struct str line, bool goes_on) {
 }
 
 /* How much of an overlong line goes into one piece: not into the middle of a UTF-8 character. */
-static size_t piece_length(struct str s) {
-    size_t n = OUTPUT_LINE_MAX;
+static size_t piece_length(struct str s, size_t most) {
+    size_t n = most;
 
     for (size_t back = 0; back < 4 && n > back; back++)
         if (((unsigned char)s.p[n - back] & 0xc0) != 0x80)
             return n - back;
     return n;
+}
+
+/* Of the line that `rest` begins with. */
+static size_t line_max(const struct output_stream *s, struct str rest) {
+    struct str prefix = str_make(EVENT_PREFIX.p, rest.n < EVENT_PREFIX.n ? rest.n : EVENT_PREFIX.n);
+    return s == &s->output->err && !s->cut && str_starts(rest, prefix) ? OUTPUT_EVENT_MAX : OUTPUT_LINE_MAX;
 }
 
 static void cut_into_lines(struct output_stream *s) {
@@ -132,14 +106,14 @@ static void cut_into_lines(struct output_stream *s) {
 
     for (;;) {
         struct str rest = str_from(in, taken);
-        size_t end = str_chr(rest, '\n');
+        size_t end = str_chr(rest, '\n'), most = line_max(s, rest);
         bool complete = end < rest.n;
-        if (complete && end <= OUTPUT_LINE_MAX) {
+        if (complete && end <= most) {
             say(s, str_make(rest.p, end), false);
             s->cut = false;
             taken += end + 1;
-        } else if (rest.n > OUTPUT_LINE_MAX) {
-            size_t n = piece_length(rest);
+        } else if (rest.n > most) {
+            size_t n = piece_length(rest, most);
             say(s, str_make(rest.p, n), true);
             s->cut = true;
             taken += n;

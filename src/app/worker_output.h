@@ -12,8 +12,10 @@
 #include "base/buf.h"
 #include "base/log.h"
 #include "base/loop.h"
+#include "telemetry/log_event.h"
 
 #define OUTPUT_LINE_MAX   ((size_t)8 * 1024)
+#define OUTPUT_EVENT_MAX  LOG_EVENT_LINE_MAX /* a line that begins as an event does comes whole up to here */
 #define OUTPUT_LAST_LINES 5
 #define OUTPUT_LAST_MAX   160 /* bytes kept of each of them */
 
@@ -33,8 +35,9 @@ struct worker_output {
     struct log *log;
     const char *source; /* borrowed: "Worker::sales::1" */
     struct output_stream out, err;
-    char last[OUTPUT_LAST_LINES][OUTPUT_LAST_MAX]; /* of stderr, a ring */
-    unsigned last_count;                           /* lines ever put in */
+    void (*event)(struct worker_output *o, const struct log_event *e); /* a log event was read; NULL: nobody asks */
+    char last[OUTPUT_LAST_LINES][OUTPUT_LAST_MAX];                     /* of stderr, a ring */
+    unsigned last_count;                                               /* lines ever put in */
 };
 
 /* A zeroed struct in; idle until worker_output_start. */
@@ -48,8 +51,8 @@ void worker_output_finish(struct worker_output *o);
 /* The last lines of stderr, oldest first, joined by " | "; "" when there was none. */
 void worker_output_last(const struct worker_output *o, struct buf *into);
 
-/* A stderr line `{{ faucet_event }}: …`; json is what follows. Said in the log at its own level; a malformed one as
- * WARN, with what is wrong with it. */
+/* A stderr line `{{ faucet_event }}: …`; json is what follows. Said in the log at its own level and given to
+ * o->event; a malformed one is an ordinary line, with what is wrong with it. */
 void worker_output_event(struct worker_output *o, struct str line, struct str json);
 
 #endif

@@ -110,8 +110,7 @@ static void spawn_reported(void *owner, pid_t pid, int error, const char *step) 
     char where[ADDRESS_TEXT_MAX];
     (void)address_format(&w->endpoint->address, where, sizeof where);
     log_debug(a->apps->log, "worker %u of %s has pid %d and is to listen on %s", w->id, a->name, (int)pid, where);
-    if (a->apps->env.callbacks.worker_event != NULL)
-        a->apps->env.callbacks.worker_event(a->apps->env.callbacks.owner, w->endpoint, "started", "");
+    worker_tell(w, worker_event_of("started", NULL));
     if (w->state == WORKER_STARTING)
         worker_probe_begin(w);
 }

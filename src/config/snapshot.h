@@ -31,6 +31,8 @@ enum app_type {
 };
 enum strategy { STRATEGY_ROUND_ROBIN, STRATEGY_LEAST_BUSY, STRATEGY_IP_HASH, STRATEGY_COOKIE_HASH, STRATEGY_RPS };
 enum same_site { SAME_SITE_LAX, SAME_SITE_STRICT, SAME_SITE_NONE };
+enum query_privacy { QUERY_FULL, QUERY_KEYS, QUERY_OFF };
+enum ip_privacy { IP_FULL, IP_TRUNCATED, IP_OFF };
 enum buffer_mode { BUFFER_AUTO, BUFFER_ON, BUFFER_OFF };
 
 #define COUNT_IS_AUTO      ((int64_t)-1) /* limits.connections */

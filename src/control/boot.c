@@ -15,6 +15,7 @@
 #include "control/control_socket.h"
 #include "control/faucet.h"
 #include "control/notify.h"
+#include "control/observe.h"
 #include "control/plan.h"
 #include "control/problem_report.h"
 #include "control/signals.h"
@@ -85,7 +86,7 @@ static void keeper_lost(void *owner) {
     faucet_quit(f, EXIT_FAILED);
 }
 
-static int make_rooms(struct faucet *f) {
+static int make_rooms(struct faucet *f, const struct snapshot *first) {
     char *error = NULL;
     if ((f->loop = loop_new()) == NULL)
         return failed(f, "the event loop cannot be made");
@@ -96,6 +97,7 @@ static int make_rooms(struct faucet *f) {
         return failed(f, "helper threads cannot be started");
     if ((f->resolver = resolver_new(f->loop)) == NULL)
         return failed(f, "the resolver cannot be started");
+    observe_begin(f, first);
     f->runtime_dir = runtime_dir_make(f->options->environ_, &error);
     if (f->runtime_dir != NULL) {
         struct apps_env env = {
@@ -109,6 +111,8 @@ static int make_rooms(struct faucet *f) {
                           .endpoint_drained = endpoint_drained,
                           .app_gone = app_gone,
                           .state_changed = app_changed,
+                          .worker_event = observe_worker,
+                          .log_event = observe_log_event,
                           .stopped = faucet_apps_stopped,
                           .owner = f},
         };
@@ -120,6 +124,7 @@ static int make_rooms(struct faucet *f) {
         return EXIT_FAILED;
     }
     f->proxy = proxy_new(f->loop, f->log, f->helpers, f->apps);
+    f->proxy->telemetry = f->telemetry;
     return EXIT_DONE;
 }
 
@@ -128,7 +133,8 @@ static int make_rooms(struct faucet *f) {
 static int serve(struct faucet *f, struct snapshot *first) {
     struct listeners_plan listeners;
     char *error = NULL;
-    if (!listeners_prepare(&listeners, f->proxy, &first->daemon.listen, f->options->environ_, &error)) {
+    if (!telemetry_prepare(f->telemetry, first, &error) ||
+        !listeners_prepare(&listeners, f->proxy, &first->daemon.listen, f->options->environ_, &error)) {
         log_error(f->log, "%s", error);
         free(error);
         return EXIT_FAILED;
@@ -144,6 +150,7 @@ static int serve(struct faucet *f, struct snapshot *first) {
     arena_free(a);
     log_info(f->log, "config %llu (%s) of %s: %zu apps", (unsigned long long)first->number, first->hash,
              first->file != NULL ? first->file : "the command line", first->app_count);
+    observe_boot(f);
     notify(f->options->environ_, "READY=1\nSTATUS=Serving %zu apps, config %llu", first->app_count,
            (unsigned long long)first->number);
     f->watchdog = watchdog_start(f->loop, f->options->environ_);
@@ -167,7 +174,7 @@ static int boot(struct faucet *f) {
     if (status == EXIT_DONE)
         status = start_log(f, first);
     if (status == EXIT_DONE)
-        status = make_rooms(f);
+        status = make_rooms(f, first);
     if (status == EXIT_DONE)
         status = serve(f, first);
     snapshot_unref(first);
@@ -184,6 +191,14 @@ static void give_back(struct faucet *f) {
     if (f->stop_until.us != 0) {
         deadline_destroy(&f->stop_deadline);
         deadline_destroy(&f->stop_reminder);
+    }
+    if (f->telemetry != NULL) { /* before the helpers, who have its files */
+        if (f->exit_status == EXIT_DONE)
+            telemetry_log_accounts(f->telemetry);
+        telemetry_free(f->telemetry);
+        f->telemetry = NULL;
+        if (f->proxy != NULL)
+            f->proxy->telemetry = NULL;
     }
     if (f->helpers != NULL)
         helpers_free(f->helpers);

@@ -1,5 +1,6 @@
 /*
- * faucet status: one table of apps, one of workers.
+ * faucet status: one table of apps, one of workers, one of events for each
+ * database that gets them.
  */
 #include <stdio.h>
 
@@ -147,6 +148,61 @@ static void print_daemon(const json_t *json) {
     putchar('\n');
 }
 
+/* "12 full, 3 bad_row"; "" where nothing was dropped. */
+static void add_dropped(struct text_table *t, const json_t *dropped) {
+    struct buf text = {0};
+    const char *key;
+    json_t *n;
+    json_object_foreach((json_t *)(uintptr_t)dropped, key, n) {
+        if (json_integer_value(n) > 0)
+            buf_printf(&text, "%s%lld %s", buf_length(&text) > 0 ? ", " : "", (long long)json_integer_value(n), key);
+    }
+    text_table_add(t, "%.*s", STR_ARG(buf_length(&text) > 0 ? buf_str(&text) : STR("-")));
+    buf_free(&text);
+}
+
+static void print_accounts(const json_t *tables) {
+    static const struct text_column columns[] = {{"  TABLE", false}, {"RECOVERED", true}, {"RECEIVED", true},
+                                                 {"STORED", true},   {"QUEUED", true},    {"DROPPED", false}};
+    struct text_table t;
+    const char *name;
+    json_t *row;
+    text_table_init(&t, columns, ARRAY_LENGTH(columns));
+    json_object_foreach((json_t *)(uintptr_t)tables, name, row) {
+        text_table_add(&t, "  %s", name);
+        add_number(&t, row, "recovered");
+        add_number(&t, row, "received");
+        add_number(&t, row, "stored");
+        add_number(&t, row, "queued");
+        add_dropped(&t, json_object_get(row, "dropped"));
+    }
+    text_table_print(&t, stdout);
+    text_table_free(&t);
+}
+
+static void print_destination(const json_t *d) {
+    const char *state = text_of(d, "state"), *error = text_of(d, "error");
+    bool used = strcmp(state, "used") == 0;
+    printf("\ntelemetry to %s%s: ", text_of(d, "destination"),
+           used                             ? ""
+           : strcmp(state, "draining") == 0 ? " (no longer configured, what is queued is still sent)"
+           : strcmp(state, "left") == 0     ? " (left from an earlier run, not configured now)"
+                                            : " (of a reload under way)");
+    if (json_is_boolean(json_object_get(d, "reachable")))
+        printf("%s, %lld connections; ", json_is_true(json_object_get(d, "reachable")) ? "reachable" : "not reachable",
+               number_of(d, "connections"));
+    printf("%.1f MiB queued %s%s%s\n", (double)number_of(d, "queue_bytes") / 1048576,
+           json_is_true(json_object_get(d, "on_disk")) ? "on disk" : "in memory", error[0] != '\0' ? "; " : "", error);
+    if (json_object_size(json_object_get(d, "tables")) > 0)
+        print_accounts(json_object_get(d, "tables"));
+}
+
+static void print_telemetry(const json_t *telemetry) {
+    size_t i;
+    json_t *d;
+    json_array_foreach(json_object_get(telemetry, "destinations"), i, d) print_destination(d);
+}
+
 int command_status_run(const struct control_command *c) {
     struct control_answer answer;
     if (!command_control_ask(c, "GET", "/status", CONTROL_PATIENCE, &answer))
@@ -158,6 +214,7 @@ int command_status_run(const struct control_command *c) {
         print_daemon(answer.json);
         print_apps(apps);
         print_workers(apps);
+        print_telemetry(json_object_get(answer.json, "telemetry"));
     }
     int status = strcmp(text_of(answer.json, "state"), "ready") == 0 ? EXIT_DONE : EXIT_FAILED;
     control_answer_free(&answer);

@@ -34,6 +34,7 @@ void commit(struct faucet *f, struct snapshot *next, const struct plan *plan, st
     apps_use(f->apps, next);
     for (size_t i = 0; i < plan->n; i++)
         commit_app(f, next, &plan->rows[i], candidates != NULL ? candidates[i] : NULL);
+    telemetry_use(f->telemetry, next);
     proxy_use(f->proxy, next);
     listeners_commit(listeners, f->proxy);
     struct snapshot *old = f->snapshot;

@@ -32,6 +32,7 @@ struct faucet {
     struct resolver *resolver;
     struct apps *apps;
     struct proxy *proxy;
+    struct telemetry *telemetry;     /* NULL before it is made and after it has ended */
     struct snapshot *snapshot;       /* what is served now */
     struct runtime_dir *runtime_dir; /* ours alone, removed at the end */
     const char *app_name;            /* `faucet start`: the one app's */
@@ -62,7 +63,7 @@ int faucet_serve(const struct options *o, const char *app_name);
 void faucet_stop(struct faucet *f, const char *why);
 /* The loop ends in this turn. */
 void faucet_quit(struct faucet *f, int status);
-/* struct app_callbacks.stopped */
+/* struct app_callbacks.stopped: telemetry's turn, then the end. */
 void faucet_apps_stopped(void *faucet);
 
 #endif

@@ -6,6 +6,7 @@
  */
 #include "control/metrics.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "app/kind.h"
@@ -237,6 +238,78 @@ static void write_config(struct buf *out, const struct faucet *f) {
            (uint64_t)(f->reloads.last.us / DUR_S));
 }
 
+/* ---- telemetry ---- */
+
+enum { DESTINATIONS_MAX = 64 };
+struct destinations {
+    struct destination_status v[DESTINATIONS_MAX];
+    size_t n;
+};
+
+static void collect_destination(void *owner, const struct destination_status *s) {
+    struct destinations *all = owner;
+    if (all->n < DESTINATIONS_MAX)
+        all->v[all->n++] = *s;
+}
+
+static void destination_sample(struct buf *out, const char *name, const struct destination_status *s, const char *more,
+                               uint64_t v) {
+    buf_printf(out, "%s{", name);
+    label(out, "destination", s->name);
+    buf_append(out, str_of(more));
+    buf_append_char(out, '}');
+    value(out, (int64_t)v);
+}
+
+/* recovered + received = stored + queued + dropped */
+static void write_account(struct buf *out, const struct destination_status *s) {
+    static const char *const reasons[DROP_REASONS] = {"full", "bad_row", "corrupt", "no_table", "no_space"};
+    for (size_t k = 0; k < RECORD_KINDS; k++) {
+        const struct event_account *a = s->accounts[k];
+        const char *table = record_table((enum record_kind)k)->name;
+        char more[128];
+        if (a == NULL)
+            continue;
+        const struct {
+            const char *state;
+            uint64_t n;
+        } states[] = {
+            {"recovered", a->recovered}, {"received", a->received}, {"stored", a->stored}, {"queued", a->queued}};
+        for (size_t i = 0; i < ARRAY_LENGTH(states); i++) {
+            (void)snprintf(more, sizeof more, ",table=\"%s\",state=\"%s\"", table, states[i].state);
+            destination_sample(out, "faucet_telemetry_events", s, more, states[i].n);
+        }
+        for (size_t i = 0; i < DROP_REASONS; i++) {
+            (void)snprintf(more, sizeof more, ",table=\"%s\",state=\"dropped_%s\"", table, reasons[i]);
+            destination_sample(out, "faucet_telemetry_events", s, more, a->dropped[i]);
+        }
+    }
+}
+
+static void write_telemetry(struct buf *out, const struct faucet *f) {
+    struct destinations all = {.n = 0};
+    telemetry_each(f->telemetry, collect_destination, &all);
+    family(out, "faucet_telemetry_on", "gauge", "Whether events are stored in PostgreSQL.");
+    buf_printf(out, "faucet_telemetry_on %d\n", telemetry_is_on(f->telemetry));
+    family(out, "faucet_telemetry_events", "gauge",
+           "Events since their queue was made: recovered + received = stored + queued + dropped.");
+    for (size_t i = 0; i < all.n; i++)
+        write_account(out, &all.v[i]);
+    family(out, "faucet_telemetry_reachable", "gauge", "Whether the database answers.");
+    for (size_t i = 0; i < all.n; i++)
+        if (all.v[i].connected)
+            destination_sample(out, "faucet_telemetry_reachable", &all.v[i], "", all.v[i].reachable);
+    family(out, "faucet_telemetry_queue_bytes", "gauge", "Bytes of events that wait for the database.");
+    for (size_t i = 0; i < all.n; i++)
+        destination_sample(out, "faucet_telemetry_queue_bytes", &all.v[i], "", all.v[i].bytes);
+    family(out, "faucet_telemetry_batches_total", "counter", "Batches that were committed.");
+    for (size_t i = 0; i < all.n; i++)
+        destination_sample(out, "faucet_telemetry_batches_total", &all.v[i], "", all.v[i].batches);
+    family(out, "faucet_telemetry_reconnects_total", "counter", "Connections to the database that were made again.");
+    for (size_t i = 0; i < all.n; i++)
+        destination_sample(out, "faucet_telemetry_reconnects_total", &all.v[i], "", all.v[i].reconnects);
+}
+
 void metrics_write(const struct faucet *f, struct buf *out) {
     struct samples s = {0};
     collect(&s, f);
@@ -248,6 +321,7 @@ void metrics_write(const struct faucet *f, struct buf *out) {
     write_apps(out, &s);
     write_workers(out, &s);
     write_config(out, f);
+    write_telemetry(out, f);
     single(out, "faucet_log_dropped_total", "counter", "Log records that could not be written.", log_dropped(f->log));
     free(s.workers);
     free(s.apps);

@@ -16,6 +16,7 @@
 #include "control/commit.h"
 #include "control/fault.h"
 #include "control/notify.h"
+#include "control/observe.h"
 #include "control/problem_report.h"
 
 struct waiter {
@@ -95,6 +96,7 @@ static void unprepare(struct reload *r) {
             candidate_abandon(c);
     }
     listeners_abandon(&r->listeners);
+    telemetry_abandon(r->faucet->telemetry);
 }
 
 static void detach(struct reload *r) {
@@ -141,6 +143,7 @@ static void tell(struct reload *r, enum reload_result result) {
     };
     count(f, result);
     log_outcome(r, &o);
+    observe_reload(f, r->restarting != NULL ? "restart" : "reload", r->who, r->restarting, &o);
     if (!f->stopping) /* READY=1 after STOPPING=1 would take it back */
         notify(f->options->environ_, "READY=1\nSTATUS=Serving %zu apps, config %llu%s", f->snapshot->app_count,
                (unsigned long long)f->snapshot->number, result == RELOAD_DONE ? "" : "; the last reload failed");
@@ -262,6 +265,11 @@ static void prepare(struct reload *r) {
     if (fault_injected(f->options->environ_, "bind"))
         error = strdup("a fault was injected at bind");
     if (error != NULL || !listeners_prepare(&r->listeners, f->proxy, &d->listen, NULL, &error)) {
+        fail(r, NULL, "%s%s", error, "");
+        free(error);
+        return;
+    }
+    if (!telemetry_prepare(f->telemetry, r->next, &error)) {
         fail(r, NULL, "%s%s", error, "");
         free(error);
         return;

@@ -5,6 +5,7 @@
  */
 #include "control/faucet.h"
 #include "control/notify.h"
+#include "control/observe.h"
 #include "control/reload.h"
 
 #define REMINDER (5 * DUR_S)
@@ -14,10 +15,18 @@ void faucet_quit(struct faucet *f, int status) {
     ev_break(f->loop->ev, EVBREAK_ALL);
 }
 
-void faucet_apps_stopped(void *faucet) {
+static void events_sent(void *faucet) {
     struct faucet *f;
     CAST_OBJ_NOTNULL(f, faucet, FAUCET_MAGIC);
     faucet_quit(f, f->exit_status);
+}
+
+/* Events have what is left of shutdown.timeout; what is not sent then is kept on disk. */
+void faucet_apps_stopped(void *faucet) {
+    struct faucet *f;
+    CAST_OBJ_NOTNULL(f, faucet, FAUCET_MAGIC);
+    dur_t left = f->stop_until.us != 0 ? mono_since(mono_now(), f->stop_until) : 0;
+    telemetry_stop(f->telemetry, left > 0 ? left : 0, events_sent, f);
 }
 
 static void stop_apps(struct faucet *f) {
@@ -89,6 +98,7 @@ void faucet_stop(struct faucet *f, const char *why) {
     }
     f->stopping = true;
     reload_abandon(f);
+    observe_stop(f, why);
     notify(f->options->environ_, "STOPPING=1\nSTATUS=Stopping");
     if (f->snapshot->daemon.shutdown_mode == SHUTDOWN_GRACEFUL)
         stop_gracefully(f, why);

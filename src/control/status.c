@@ -78,7 +78,7 @@ json_t *status_app_json(const struct app_config *config, const struct app *live)
     return row;
 }
 
-/* ---- the daemon ---- */
+/* ---- listeners and reloads ---- */
 
 static json_t *listeners(const struct list *all) {
     json_t *rows = json_array();
@@ -96,6 +96,56 @@ static json_t *reloads(const struct reload_tally *t) {
     json_object_set_new(row, "last_done", json_boolean(!t->last_failed));
     return row;
 }
+
+/* ---- telemetry ---- */
+
+static const char *const drop_names[DROP_REASONS] = {"full", "bad_row", "corrupt", "no_table", "no_space"};
+
+static json_t *account_json(const struct event_account *a) {
+    json_t *row = json_object(), *dropped = json_object();
+    json_object_set_new(row, "recovered", count(a->recovered));
+    json_object_set_new(row, "received", count(a->received));
+    json_object_set_new(row, "stored", count(a->stored));
+    json_object_set_new(row, "queued", count(a->queued));
+    for (size_t i = 0; i < DROP_REASONS; i++)
+        json_object_set_new(dropped, drop_names[i], count(a->dropped[i]));
+    json_object_set_new(row, "dropped", dropped);
+    return row;
+}
+
+static void add_destination(void *owner, const struct destination_status *s) {
+    json_t *all = owner, *row = json_object(), *tables = json_object();
+    for (size_t k = 0; k < RECORD_KINDS; k++)
+        if (s->accounts[k] != NULL)
+            json_object_set_new(tables, record_table((enum record_kind)k)->name, account_json(s->accounts[k]));
+    json_object_set_new(row, "destination", setting_text_json(s->name));
+    json_object_set_new(row, "state", json_string(s->state));
+    json_object_set_new(row, "reachable", s->connected ? json_boolean(s->reachable) : json_null());
+    json_object_set_new(row, "host", text_or_null(s->host));
+    json_object_set_new(row, "error", text_or_null(s->error));
+    json_object_set_new(row, "connections", count(s->connections));
+    json_object_set_new(row, "busy", count(s->busy));
+    json_object_set_new(row, "on_disk", json_boolean(s->on_disk));
+    json_object_set_new(row, "directory", text_or_null(s->directory));
+    json_object_set_new(row, "queue_bytes", count(s->bytes));
+    json_object_set_new(row, "batches", count(s->batches));
+    json_object_set_new(row, "rows", count(s->rows));
+    json_object_set_new(row, "reconnects", count(s->reconnects));
+    json_object_set_new(row, "doubts", count(s->doubts));
+    json_object_set_new(row, "tables", tables);
+    json_array_append_new(all, row);
+}
+
+static json_t *telemetry_json(const struct telemetry *t) {
+    json_t *row = json_object(), *all = json_array();
+    telemetry_each(t, add_destination, all);
+    json_object_set_new(row, "on", json_boolean(telemetry_is_on(t)));
+    json_object_set_new(row, "state_dir", text_or_null(telemetry_state_dir(t)));
+    json_object_set_new(row, "destinations", all);
+    return row;
+}
+
+/* ---- the daemon ---- */
 
 static json_t *daemon_json(const struct faucet *f) {
     const struct snapshot *s = f->snapshot;
@@ -134,5 +184,6 @@ json_t *status_json(const struct faucet *f) {
     json_object_set_new(top, "hash", json_string(f->snapshot->hash));
     json_object_set_new(top, "daemon", daemon_json(f));
     json_object_set_new(top, "apps", apps);
+    json_object_set_new(top, "telemetry", telemetry_json(f->telemetry));
     return top;
 }

@@ -114,6 +114,7 @@ enum step_result exchange_answer(struct exchange *x, unsigned status, const char
     };
     x->response_bytes = http_write_canned(&c->out, &canned);
     x->head_sent = true;
+    exchange_reserve(x);
     return STEP_MORE;
 }
 

@@ -18,7 +18,7 @@
 #include "proxy/spool.h"
 #include "proxy/static_file.h"
 #include "proxy/upstream.h"
-#include "telemetry/event.h"
+#include "telemetry/telemetry.h"
 
 enum exchange_step {
     STEP_ROUTE,
@@ -117,8 +117,11 @@ struct exchange {
     /* FINISH */
     char target[96]; /* "Worker::sales::1" of the endpoint that was tried last; empty: none was */
     unsigned worker_id;
+    uint64_t generation; /* of that endpoint; 0: none */
     bool keep_alive;
     const char *error;
+    bool reserved; /* telemetry has a place for its row: slot */
+    struct event_slot slot;
     bool recorded; /* logged and counted */
     bool gone;     /* freed after this turn */
 };
@@ -168,7 +171,10 @@ bool request_pump(struct exchange *x);
 void reply_put(struct exchange *x, struct str bytes);
 /* Writes as much as goes. False: the client is gone (exchange_client_left was called). */
 bool reply_flush(struct exchange *x);
-/* finish.c: the access line and, later, the telemetry row; once. */
+/* finish.c: before the last byte of a reply may go to the kernel: its telemetry row is put where kill -9 cannot take it
+ * away. Once; harmless later. */
+void exchange_reserve(struct exchange *x);
+/* finish.c: the access line and the telemetry row; once. */
 void exchange_record(struct exchange *x);
 
 #endif

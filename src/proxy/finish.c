@@ -15,16 +15,14 @@ static void fill_target(const struct exchange *x, struct request_event *e) {
     e->app = x->config != NULL ? str_of(x->config->name) : STR_NONE;
     e->target = worker ? str_of(x->target) : STR("faucet");
     e->worker_id = worker ? x->worker_id : 0;
+    e->generation = worker ? x->generation : 0;
     e->worker_route = worker ? x->prefix : STR_NONE;
     e->namespace = str_of(worker ? x->config->telemetry.namespace : own->namespace);
     e->version = str_of(worker ? x->config->telemetry.version : own->version);
 }
 
-void exchange_record(struct exchange *x) {
-    if (x->recorded)
-        return;
-    x->recorded = true;
-    struct request_event e = {
+static void describe(const struct exchange *x, struct request_event *e) {
+    *e = (struct request_event){
         .request_uuid = x->uuid,
         .client = x->client_ip,
         .http_minor = 1,
@@ -41,16 +39,39 @@ void exchange_record(struct exchange *x) {
         .config = x->snapshot->number,
     };
     if (x->request != NULL) {
-        e.method = x->request->method;
-        e.raw_path = x->path.p != NULL ? x->path : x->request->path;
-        e.path = x->worker_path.p != NULL ? x->worker_path : e.raw_path;
-        e.query = x->request->query;
-        e.http_minor = x->request->minor;
-        e.host = x->host;
-        e.user_agent = http_value(x->request, STR("User-Agent"));
+        e->method = x->request->method;
+        e->raw_path = x->path.p != NULL ? x->path : x->request->path;
+        e->path = x->worker_path.p != NULL ? x->worker_path : e->raw_path;
+        e->query = x->request->query;
+        e->http_minor = x->request->minor;
+        e->host = x->host;
+        e->user_agent = http_value(x->request, STR("User-Agent"));
     }
-    fill_target(x, &e);
+    fill_target(x, e);
+}
+
+static bool is_observed(const struct exchange *x) {
+    return x->proxy->telemetry != NULL && telemetry_is_on(x->proxy->telemetry);
+}
+
+void exchange_reserve(struct exchange *x) {
+    if (x->reserved || x->recorded || !is_observed(x))
+        return;
+    struct request_event e;
+    describe(x, &e);
+    x->reserved = true;
+    telemetry_request_begin(x->proxy->telemetry, x->snapshot, x->config, &e, &x->slot);
+}
+
+void exchange_record(struct exchange *x) {
+    if (x->recorded)
+        return;
+    x->recorded = true;
+    struct request_event e;
+    describe(x, &e);
     access_line(x->proxy->log, &e);
+    if (x->reserved || is_observed(x))
+        telemetry_request(x->proxy->telemetry, x->snapshot, x->config, &e, x->reserved ? &x->slot : NULL);
 }
 
 /* Helper jobs still write into this exchange's memory. */

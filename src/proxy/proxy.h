@@ -14,6 +14,7 @@
 #include "http/reader.h"
 #include "net/listener.h"
 #include "route/route.h"
+#include "telemetry/telemetry.h"
 
 struct proxy {
     unsigned magic;
@@ -22,6 +23,7 @@ struct proxy {
     struct log *log;
     struct helpers *helpers;
     struct apps *apps;
+    struct telemetry *telemetry; /* told of every exchange and tunnel; NULL: nobody is */
 
     struct snapshot *snapshot; /* current; a new exchange pins it */
     struct route_table *routes;

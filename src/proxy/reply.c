@@ -196,9 +196,12 @@ static void reply_informational(struct exchange *x) {
 /* ---- from the worker ---- */
 
 static void reply_body(struct exchange *x, struct str body) {
+    const struct http_head *reply = http_reader_head(x->reply_reader);
     x->response_bytes += body.n;
     if (x->client == NULL)
         return;
+    if (reply->framing == HTTP_LENGTH && x->response_bytes >= reply->content_length)
+        exchange_reserve(x);
     if (x->client_framing != HTTP_CHUNKED) {
         reply_put(x, body);
         return;
@@ -214,6 +217,7 @@ static void reply_body(struct exchange *x, struct str body) {
 static void reply_end(struct exchange *x) {
     const struct http_head *reply = http_reader_head(x->reply_reader);
     bool clean = reply->keep_alive && x->request_sent && reply->framing != HTTP_UNTIL_CLOSE;
+    exchange_reserve(x);
     if (x->client != NULL && x->client_framing == HTTP_CHUNKED && !bodiless(x, reply)) {
         size_t n;
         const struct http_field *trailers = http_reader_trailers(x->reply_reader, &n);
@@ -252,6 +256,7 @@ static void reply_upgraded(struct exchange *x) {
     x->client_framing = HTTP_NO_BODY;
     write_head(x, http_reader_head(x->reply_reader));
     x->head_sent = true;
+    exchange_reserve(x);
     tunnel_begin(x); /* pins first, so that the lease's end cannot let the worker go */
     exchange_release_upstream(x, false, CLOSE_NONE);
     x->step = STEP_FINISH;

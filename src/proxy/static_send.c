@@ -70,6 +70,8 @@ static void begin_reply(struct exchange *x) {
     x->head_sent = true;
     f->offset = reply.offset;
     f->left = reply.send_body ? reply.length : 0;
+    if (f->left == 0)
+        exchange_reserve(x);
 }
 
 /* ---- page cache ---- */
@@ -138,6 +140,8 @@ static enum step_result send_some(struct exchange *x) {
         }
         uint64_t window = f->warmed - f->offset;
         off_t at = (off_t)f->offset;
+        if (window >= f->left)
+            exchange_reserve(x);
         ssize_t n = sendfile(x->client->conn.fd, f->lookup.fd, &at, (size_t)(window < f->left ? window : f->left));
         if (n < 0 && errno == EINTR)
             continue;

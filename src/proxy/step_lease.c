@@ -68,6 +68,7 @@ enum step_result step_lease(struct exchange *x) {
 static void served_by(struct exchange *x, const struct endpoint *e) {
     x->queued = mono_since(x->lease.asked, x->lease.granted_at);
     x->worker_id = e->worker_id;
+    x->generation = app_generation_of(e);
     (void)snprintf(x->target, sizeof x->target, "%s", e->source);
 }
 

@@ -7,6 +7,7 @@
 #include "proxy/tunnel.h"
 
 #include <netinet/tcp.h>
+#include <stdlib.h>
 
 #include "proxy/exchange.h"
 #include "proxy/former_routes.h"
@@ -48,7 +49,43 @@ static struct direction direction_down(struct tunnel *t, bool eof) {
 static void tunnel_destroy(void *object) {
     struct tunnel *t;
     CAST_OBJ_NOTNULL(t, object, TUNNEL_MAGIC);
+    snapshot_unref(t->snapshot);
+    free(t->prefix);
     FREE_OBJ(t);
+}
+
+static void tunnel_record(const struct tunnel *t) {
+    if (t->snapshot == NULL || t->proxy->telemetry == NULL)
+        return;
+    const struct worker_origin o = {
+        .app = str_of(t->config->name),
+        .target = str_of(t->endpoint->source),
+        .generation = app_generation_of(t->endpoint),
+        .worker_id = t->endpoint->worker_id,
+    };
+    const struct session_event e = {
+        .request_uuid = t->request_uuid,
+        .worker_route = str_of(t->prefix),
+        .client = t->client_ip,
+        .began = t->began_wall,
+        .lasted = mono_since(t->began, mono_now()),
+        .up = t->up_bytes,
+        .down = t->down_bytes,
+        .ended = close_reason_name(t->ended),
+    };
+    telemetry_session(t->proxy->telemetry, t->snapshot, t->config, &o, &e);
+}
+
+/* Only with telemetry on: an idle tunnel is to cost little. */
+static void tunnel_remember(struct tunnel *t, const struct exchange *x) {
+    if (t->proxy->telemetry == NULL || !telemetry_is_on(t->proxy->telemetry))
+        return;
+    t->snapshot = snapshot_ref(x->snapshot);
+    t->config = x->config;
+    t->client_ip = x->client_ip;
+    t->prefix = strndup(x->prefix.n > 0 ? x->prefix.p : "", x->prefix.n);
+    XXXAN(t->prefix);
+    t->began_wall = wall_now();
 }
 
 static void tunnel_end(struct tunnel *t, enum close_reason why, bool abort) {
@@ -65,6 +102,7 @@ static void tunnel_end(struct tunnel *t, enum close_reason why, bool abort) {
     log_debug(t->proxy->log, "tunnel to %s ended after %.3f s: %s; %llu bytes up, %llu down", t->endpoint->source,
               (double)mono_since(t->began, mono_now()) / (double)DUR_S, close_reason_text(t->ended),
               (unsigned long long)t->up_bytes, (unsigned long long)t->down_bytes);
+    tunnel_record(t);
     endpoint_unpin(t->endpoint, &t->client_key);
     list_remove(&t->node);
     upstream_close(u, why);
@@ -241,6 +279,7 @@ void tunnel_begin(struct exchange *x) {
     t->request_uuid = x->uuid;
     t->began = mono_now();
     t->half_closed_time = x->config->request_timeout;
+    tunnel_remember(t, x);
     x->client = NULL;
     x->upstream = NULL;
     c->exchange = NULL;

@@ -32,7 +32,13 @@ struct tunnel {
     const char *close_text;      /* static */
     struct ws_follower up, down; /* of what was written towards the worker, towards the client */
     uint64_t up_bytes, down_bytes;
+    /* For its session event: */
     struct uuid request_uuid;
+    struct snapshot *snapshot;       /* of the request; NULL: nobody is told */
+    const struct app_config *config; /* in it */
+    struct ip client_ip;
+    char *prefix; /* worker_route */
+    wall_t began_wall;
     mono_t began;
     enum close_reason ended;
     struct loop_freed freed;

@@ -71,12 +71,11 @@ static inline void live_state(void *owner, struct app *a, enum app_state state, 
     l->announced++;
     (void)snprintf(l->reason, sizeof l->reason, "%s", reason);
 }
-static inline void live_event(void *owner, const struct endpoint *e, const char *event, const char *detail) {
+static inline void live_event(void *owner, const struct worker_of *w, const struct worker_event *e) {
     struct live *l = owner;
     size_t n = strlen(l->events);
-    (void)e;
-    (void)detail;
-    (void)snprintf(l->events + n, sizeof l->events - n, "%s ", event);
+    assert_int_equal(w->origin.generation > 0 && w->origin.worker_id > 0 && w->origin.target.n > 0, true);
+    (void)snprintf(l->events + n, sizeof l->events - n, "%s ", e->event);
 }
 
 /* keeper may be NULL: then nothing can be spawned. The log goes to log_file, or is thrown away. */

@@ -78,7 +78,7 @@ static void crash_loops_back_off(void **state) {
     assert_true(worker_delay_left(worker) <= 1000 * DUR_MS);
     assert_int_equal(worker->starts, 3);
     assert_int_equal(l->announced, 1);
-    assert_non_null(strstr(l->events, "started exited backoff started exited backoff"));
+    assert_non_null(strstr(l->events, "started crashed backoff started crashed backoff"));
     assert_logged(&w, "restart in ");
     assert_logged(&w, "WARN  Worker::sales::1] boom");
     assert_true(app_retry_after(l->app) >= 2);
@@ -117,7 +117,7 @@ static void too_slow_a_start_is_ended(void **state) {
     assert_logged(&w, "did not end when asked to: killing it");
     assert_non_null(strstr(l->reason, "was killed by signal 9"));
     assert_non_null(strstr(l->reason, "did not answer in time"));
-    assert_non_null(strstr(l->events, "killed exited backoff"));
+    assert_non_null(strstr(l->events, "killed stopped backoff"));
     close_world(&w);
 }
 

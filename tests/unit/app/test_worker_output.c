@@ -142,6 +142,45 @@ static void events_have_their_own_level(void **state) {
     finish(&w);
 }
 
+static unsigned events_seen;
+static void count_event(struct worker_output *o, const struct log_event *e) {
+    (void)o;
+    assert_int_equal(e->level, LOG_INFO);
+    assert_true(e->message.n > 0);
+    events_seen++;
+}
+
+static void long_events_come_whole(void **state) {
+    static char line[OUTPUT_EVENT_MAX + 1000];
+    static const char head[] = "{{ faucet_event }}: {\"level\":\"Info\",\"message\":\"";
+    struct world w;
+    (void)state;
+
+    begin(&w);
+    events_seen = 0;
+    w.output.event = count_event;
+    memset(line, 'y', sizeof line);
+    memcpy(line, head, sizeof head - 1);
+    memcpy(line + OUTPUT_EVENT_MAX - 100, "\"}\n", 3);
+    put(w.err, line, OUTPUT_EVENT_MAX / 2);
+    live_until(&w.live, w.output.err.line.end > 0);
+    put(w.err, line + OUTPUT_EVENT_MAX / 2, OUTPUT_EVENT_MAX / 2 - 97);
+    live_until(&w.live, events_seen == 1);
+    PUT(w.err, "{{ faucet_event }}: {\"level\":\"Info\",\"message\":\"short\"}\n");
+    live_until(&w.live, events_seen == 2);
+    memset(line, 'z', sizeof line);
+    memcpy(line, head, sizeof head - 1);
+    put(w.err, line, OUTPUT_EVENT_MAX / 2);
+    live_until(&w.live, w.output.err.line.end > 0);
+    put(w.err, line, OUTPUT_EVENT_MAX / 2);
+    live_until(&w.live, buf_length(&w.output.err.line) == OUTPUT_EVENT_MAX);
+    PUT(w.err, "zzzzzz\"}\nthen\n");
+    logged(&w, "longer than 64 KiB");
+    logged(&w, "] then\n");
+    assert_int_equal(events_seen, 2);
+    finish(&w);
+}
+
 static void closed_pipes_are_fine(void **state) {
     struct world w;
     (void)state;
@@ -201,8 +240,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(lines_with_their_levels),         cmocka_unit_test(long_lines_come_in_pieces),
         cmocka_unit_test(harmful_bytes_are_made_harmless), cmocka_unit_test(the_last_lines_are_remembered),
-        cmocka_unit_test(events_have_their_own_level),     cmocka_unit_test(closed_pipes_are_fine),
-        cmocka_unit_test(one_bounded_read_a_turn),
+        cmocka_unit_test(events_have_their_own_level),     cmocka_unit_test(long_events_come_whole),
+        cmocka_unit_test(closed_pipes_are_fine),           cmocka_unit_test(one_bounded_read_a_turn),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

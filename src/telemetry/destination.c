@@ -1,0 +1,290 @@
+/*
+ * A destination's life. The directory of its queue bears a hash of the name; the
+ * name itself stands in a file beside the segments, so that what an earlier run
+ * left can be named. No secret is in either.
+ */
+#include "telemetry/destination.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/hash.h"
+#include "base/miniobj.h"
+#include "telemetry/columns.h"
+
+#define NAME_FILE       "destination"
+#define NAME_MAX_BYTES  512
+#define CONNECT_TIMEOUT (10 * DUR_S)
+#define BATCH_BYTES     ((size_t)1024 * 1024)
+#define MEMORY_SIZE_MAX ((int64_t)64 * 1024 * 1024) /* of a queue in memory, whatever queue_size says */
+
+const char *destination_state_name(enum destination_state s) {
+    static const char *const names[] = {[DESTINATION_PREPARED] = "prepared",
+                                        [DESTINATION_USED] = "used",
+                                        [DESTINATION_DRAINING] = "draining",
+                                        [DESTINATION_LEFT] = "left"};
+    return names[s];
+}
+
+/* ---- the queue ---- */
+
+static void queue_ready(void *owner) {
+    struct destination *d;
+
+    CAST_OBJ_NOTNULL(d, owner, DESTINATION_MAGIC);
+    if (d->pool != NULL)
+        pool_wake(d->pool);
+}
+
+static void describe_gap(void *owner, struct buf *record) {
+    struct destination *d;
+
+    CAST_OBJ_NOTNULL(d, owner, DESTINATION_MAGIC);
+    record_text(record, COLUMN_OF_GAP_instance, str_of(d->env->instance));
+    if (d->current == NULL)
+        return;
+    record_text(record, COLUMN_OF_GAP_namespace, str_of(d->current->daemon.telemetry.namespace));
+    record_text(record, COLUMN_OF_GAP_version, str_of(d->current->daemon.telemetry.version));
+}
+
+static struct event_queue *open_queue(struct destination *d, const char *directory, int64_t size, char **error) {
+    const struct event_queue_options o = {
+        .loop = d->env->loop,
+        .log = d->env->log,
+        .helpers = d->env->helpers,
+        .directory = directory,
+        .size = directory != NULL || size < MEMORY_SIZE_MAX ? size : MEMORY_SIZE_MAX,
+        .now = wall_now,
+        .ready = queue_ready,
+        .describe_gap = describe_gap,
+        .owner = d,
+    };
+    return event_queue_open(&o, error);
+}
+
+static char *path_in(const char *directory, const char *name) {
+    char *path;
+
+    XXXASSERT(asprintf(&path, "%s/%s", directory, name) >= 0);
+    return path;
+}
+
+static void write_name(const struct destination *d) {
+    char *path = path_in(d->directory, NAME_FILE);
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+
+    free(path);
+    if (fd < 0)
+        return;
+    if (dprintf(fd, "%s\n", d->name) < 0) { /* it is for people only */
+    }
+    close(fd);
+}
+
+static char *read_name(const char *directory) {
+    char *path = path_in(directory, NAME_FILE), text[NAME_MAX_BYTES];
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    ssize_t n = fd >= 0 ? read(fd, text, sizeof text - 1) : -1;
+
+    free(path);
+    if (fd >= 0)
+        close(fd);
+    text[n > 0 ? n : 0] = '\0';
+    text[strcspn(text, "\n")] = '\0';
+    return text[0] != '\0' ? strdup(text) : NULL;
+}
+
+static struct destination *destination_make(const struct telemetry_env *env, char *name) {
+    struct destination *d;
+
+    ALLOC_OBJ(d, DESTINATION_MAGIC);
+    d->env = env;
+    d->name = name;
+    return d;
+}
+
+struct destination *destination_new(const struct telemetry_env *env, char *name, const char *queues, int64_t size) {
+    struct destination *d = destination_make(env, name);
+
+    if (queues != NULL) {
+        XXXASSERT(
+            asprintf(&d->directory, "%s/%016llx", queues, (unsigned long long)hash_bytes(0, name, strlen(name))) >= 0);
+        d->queue = open_queue(d, d->directory, size, &d->error);
+    }
+    if (d->queue != NULL) {
+        write_name(d);
+        return d;
+    }
+    if (d->error != NULL)
+        log_warn(env->log, "telemetry to %s: the queue is in memory, at most %lld MiB, lost when faucet is killed: %s",
+                 name, (long long)((size < MEMORY_SIZE_MAX ? size : MEMORY_SIZE_MAX) >> 20), d->error);
+    free(d->directory);
+    d->directory = NULL;
+    char *error = NULL;
+    d->queue = open_queue(d, NULL, size, &error);
+    free(error);
+    XXXAN(d->queue);
+    return d;
+}
+
+/* ---- what earlier runs left ---- */
+
+/* The files of a queue are plain ones; whatever else is there is not ours and stays, with the directory. */
+static void remove_queue(const char *directory) {
+    DIR *dir = opendir(directory);
+
+    if (dir == NULL)
+        return;
+    for (struct dirent *e; (e = readdir(dir)) != NULL;)
+        if (e->d_name[0] != '.')
+            (void)unlinkat(dirfd(dir), e->d_name, 0);
+    closedir(dir);
+    (void)rmdir(directory);
+}
+
+struct destination *destination_find_left(const struct telemetry_env *env, const char *queues, const char *name,
+                                          int64_t size) {
+    char *directory = path_in(queues, name), *known = read_name(directory);
+    struct destination *d = destination_make(env, known != NULL ? known : strdup(name));
+
+    d->directory = directory;
+    d->state = DESTINATION_LEFT;
+    d->queue = open_queue(d, directory, size, &d->error);
+    if (d->queue == NULL) {
+        log_warn(env->log, "telemetry: %s, what an earlier run left for %s, cannot be read: %s", directory, d->name,
+                 d->error);
+        return d;
+    }
+    if (!destination_is_empty(d)) {
+        log_warn(env->log,
+                 "telemetry: %zu events for %s are left from an earlier run in %s; they are kept, and sent when it is "
+                 "configured again",
+                 destination_queued(d), d->name, directory);
+        return d;
+    }
+    directory = strdup(directory);
+    XXXAN(directory);
+    destination_free(d);
+    remove_queue(directory);
+    free(directory);
+    return NULL;
+}
+
+/* ---- the pool ---- */
+
+static bool same(const char *a, const char *b) {
+    return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
+}
+
+static void keep(char **to, const char *text) {
+    free(*to);
+    *to = text != NULL ? strdup(text) : NULL;
+}
+
+const char *telemetry_sslmode(const struct telemetry_settings *s) {
+    static const char *const names[] = {"disable", "allow", "prefer", "require", "verify-ca", "verify-full"};
+    return s->sslmode >= 0 ? names[s->sslmode] : NULL; /* as ONE_OF has them */
+}
+
+bool destination_connect(struct destination *d, const char *connection, const struct telemetry_settings *s,
+                         char **error) {
+    const char *sslmode = telemetry_sslmode(s);
+
+    CHECK_OBJ_NOTNULL(d, DESTINATION_MAGIC);
+    event_queue_resize(d->queue,
+                       d->directory != NULL || s->queue_size < MEMORY_SIZE_MAX ? s->queue_size : MEMORY_SIZE_MAX);
+    if (d->pool != NULL && same(d->connection, connection) && same(d->sslmode, sslmode) &&
+        same(d->sslcert, s->sslcert)) {
+        pool_resize(d->pool, (size_t)s->pool_size, s->flush_interval);
+        return true;
+    }
+    const struct pool_options o = {
+        .loop = d->env->loop,
+        .log = d->env->log,
+        .resolver = d->env->resolver,
+        .queue = d->queue,
+        .connection = connection,
+        .sslmode = sslmode,
+        .sslrootcert = s->sslcert,
+        .size = (size_t)s->pool_size,
+        .flush_interval = s->flush_interval,
+        .connect_timeout = CONNECT_TIMEOUT,
+        .batch_bytes = BATCH_BYTES,
+        .drained = d->env->drained,
+        .owner = d,
+    };
+    struct pool *fresh = pool_new(&o, error);
+    if (fresh == NULL)
+        return false;
+    if (d->pool != NULL)
+        pool_free(d->pool);
+    d->pool = fresh;
+    keep(&d->connection, connection);
+    keep(&d->sslmode, sslmode);
+    keep(&d->sslcert, s->sslcert);
+    pool_wake(d->pool);
+    return true;
+}
+
+/* ---- the whole ---- */
+
+size_t destination_queued(const struct destination *d) {
+    size_t n = 0;
+
+    for (size_t k = 0; d->queue != NULL && k < RECORD_KINDS; k++)
+        n += event_queue_account(d->queue, (enum record_kind)k)->queued;
+    return n;
+}
+
+bool destination_is_empty(const struct destination *d) {
+    return destination_queued(d) == 0;
+}
+
+void destination_log(const struct destination *d) {
+    static const char *const reasons[DROP_REASONS] = {"full", "bad_row", "corrupt", "no_table", "no_space"};
+    struct event_account sum = {0};
+    struct buf dropped = {0};
+
+    if (d->queue == NULL)
+        return;
+    for (size_t k = 0; k < RECORD_KINDS; k++) {
+        const struct event_account *a = event_queue_account(d->queue, (enum record_kind)k);
+        sum.recovered += a->recovered;
+        sum.received += a->received;
+        sum.stored += a->stored;
+        sum.queued += a->queued;
+        for (size_t i = 0; i < DROP_REASONS; i++)
+            sum.dropped[i] += a->dropped[i];
+    }
+    for (size_t i = 0; i < DROP_REASONS; i++)
+        if (sum.dropped[i] > 0)
+            buf_printf(&dropped, ", dropped %llu (%s)", (unsigned long long)sum.dropped[i], reasons[i]);
+    log_printf(d->env->log, sum.queued > 0 && d->directory == NULL ? LOG_WARN : LOG_INFO, "faucet",
+               "telemetry to %s: recovered %llu + received %llu = stored %llu + queued %llu%s%.*s", d->name,
+               (unsigned long long)sum.recovered, (unsigned long long)sum.received, (unsigned long long)sum.stored,
+               (unsigned long long)sum.queued,
+               sum.queued == 0        ? ""
+               : d->directory != NULL ? " (kept on disk)"
+                                      : " (lost: the queue is in memory)",
+               STR_ARG(buf_str(&dropped)));
+    buf_free(&dropped);
+}
+
+void destination_free(struct destination *d) {
+    CHECK_OBJ_NOTNULL(d, DESTINATION_MAGIC);
+    list_remove(&d->node);
+    if (d->pool != NULL)
+        pool_free(d->pool);
+    event_queue_close(d->queue);
+    free(d->name);
+    free(d->directory);
+    free(d->connection);
+    free(d->sslmode);
+    free(d->sslcert);
+    free(d->error);
+    FREE_OBJ(d);
+}

@@ -1,0 +1,41 @@
+/*
+ * The inside of telemetry, shared by telemetry*.c: telemetry.c has configuration
+ * and upkeep, telemetry_events.c the way in, telemetry_stop.c the end and what is
+ * seen from outside.
+ */
+#ifndef FAUCET_TELEMETRY_TELEMETRY_PARTS_H
+#define FAUCET_TELEMETRY_TELEMETRY_PARTS_H
+
+#include "telemetry/destination.h"
+
+struct epoch {
+    struct list_node node; /* on telemetry->epochs, the newest first */
+    struct snapshot *snapshot;
+    struct destination *daemon;
+    struct destination *apps[]; /* by app_config.index; NULL: telemetry is off for it */
+};
+
+struct telemetry {
+    unsigned magic;
+#define TELEMETRY_MAGIC 0x7e1e3e70
+    struct telemetry_env env;
+    char *instance, *state_dir;
+    char *queues;   /* <state_dir>/queue; NULL: in memory, or not opened */
+    int lock;       /* of state_dir; -1 */
+    bool in_memory; /* no state_dir could be used */
+    bool on;        /* some snapshot in use names a database */
+    struct list destinations, epochs;
+    struct deadline janitor; /* while old epochs or drained destinations are there */
+    struct buf record;       /* where every record is built */
+    /* telemetry_stop */
+    struct deadline late;
+    void (*stopped)(void *owner);
+    void *stopped_owner;
+};
+
+/* NULL: none. */
+struct destination *telemetry_destination(struct telemetry *t, const struct snapshot *s, const struct app_config *app);
+void telemetry_pool_drained(void *destination);
+void telemetry_stop_late(struct deadline *d);
+
+#endif
