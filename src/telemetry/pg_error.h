@@ -1,0 +1,33 @@
+/* What an error of the server means for a batch, by its SQLSTATE. */
+#ifndef FAUCET_TELEMETRY_PG_ERROR_H
+#define FAUCET_TELEMETRY_PG_ERROR_H
+
+#include <libpq-fe.h>
+
+#include "base/buf.h"
+
+enum pg_verdict {
+    PG_ROW,     /* some row is bad: bisect */
+    PG_COLUMNS, /* the table is not what it was: read its columns again; if that does not help, as PG_TABLE (PG_TYPE: as
+                   PG_ROW) */
+    PG_TYPE,
+    PG_TABLE, /* this table takes nothing now (rights, an extension's limits, …): keep, try again later */
+    PG_SERVER /* this server takes nothing now: end the connection, keep, try again later */
+};
+
+#define PG_STATE_MAX 6
+struct pg_error {
+    bool is;
+    bool fatal;               /* FATAL or PANIC: the connection is gone, and what was under way is in doubt */
+    char state[PG_STATE_MAX]; /* "42P01"; empty: libpq itself says so */
+    struct buf message;       /* one line, the primary message only: details may quote rows */
+};
+
+/* Of a result that is an error; the first one counts. */
+void pg_error_note(struct pg_error *e, const PGresult *r);
+void pg_error_clear(struct pg_error *e);
+enum pg_verdict pg_error_verdict(const struct pg_error *e);
+/* What mends it, " (…)" for the end of a sentence, or "". table, user: of the one that it happened to. Appends. */
+void pg_error_advice(struct buf *out, const struct pg_error *e, const char *table, const char *user);
+
+#endif

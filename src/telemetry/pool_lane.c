@@ -1,0 +1,232 @@
+/*
+ * Lanes. A lane sends when a batch's worth is there, or flush_interval after the
+ * first event came; then it takes as much as was there at that moment, not what
+ * comes while it sends, or a busy daemon would make many tiny transactions.
+ *
+ * The queue counts places that are reserved for requests under way, and cannot
+ * say how many they are: what was queued when a take found nothing is taken for
+ * them.
+ */
+#include <stdlib.h>
+
+#include "telemetry/columns.h"
+#include "telemetry/pool_parts.h"
+
+#define AVERAGE_FIRST 300
+#define DRAIN_POLL    (50 * DUR_MS)
+#define STARVED       (2 * DUR_S)
+#define DOUBT_PAUSE   (200 * DUR_MS)
+
+static mono_t now_of(const struct lane *l) {
+    return l->pool->options.loop->now;
+}
+
+static bool is_due(mono_t at, mono_t now) {
+    return at.us != MONO_NONE.us && at.us <= now.us;
+}
+
+void lane_init(struct lane *l, struct pool *p, enum record_kind kind) {
+    *l = (struct lane){.pool = p, .kind = kind, .average = AVERAGE_FIRST};
+    if (lane_waiting(l) > 0)
+        l->due = mono_now();
+}
+
+size_t lane_waiting(const struct lane *l) {
+    uint64_t queued = event_queue_account(l->pool->options.queue, l->kind)->queued;
+
+    return queued > l->held ? (size_t)queued - l->held : 0;
+}
+
+/* Those that can be taken, as far as is known. */
+static size_t ripe(const struct lane *l) {
+    size_t n = lane_waiting(l);
+
+    return n > l->unfinished ? n - l->unfinished : 0;
+}
+
+static bool is_full(const struct lane *l) {
+    return ripe(l) * l->average >= l->pool->options.batch_bytes;
+}
+
+size_t lane_bytes(const struct lane *l) {
+    size_t n = ripe(l);
+
+    return (l->flush > n ? l->flush : n) * l->average;
+}
+
+bool lane_wake(struct lane *l) {
+    size_t n = lane_waiting(l);
+
+    if (n == 0)
+        return false;
+    if (l->starved.us > now_of(l).us) {
+        l->flush = n;
+        return true;
+    }
+    if (l->due.us == MONO_NONE.us)
+        l->due = mono_add(now_of(l), l->pool->draining ? 0 : l->pool->options.flush_interval);
+    return l->pool->draining || is_full(l);
+}
+
+bool lane_is_active(struct lane *l) {
+    if (is_due(l->due, now_of(l))) {
+        l->due = MONO_NONE;
+        l->flush = lane_waiting(l);
+    }
+    if (lane_waiting(l) == 0)
+        l->flush = 0;
+    if (l->not_before.us > now_of(l).us)
+        return false;
+    return l->flush > 0 || is_full(l);
+}
+
+mono_t lane_next(const struct lane *l) {
+    if (lane_waiting(l) == 0)
+        return MONO_NONE;
+    if (l->not_before.us <= now_of(l).us)
+        return l->due;
+    return l->flush == 0 && !is_full(l) && l->due.us > l->not_before.us ? l->due : l->not_before;
+}
+
+/* ---- taking ---- */
+
+static void found_nothing(struct lane *l) {
+    size_t n = lane_waiting(l);
+
+    /* Much that cannot be had: either the queue reads it in and wakes us soon, or as many requests are under way. */
+    if (n > l->unfinished && (n - l->unfinished) * l->average >= l->pool->options.batch_bytes)
+        l->starved = mono_add(now_of(l), STARVED);
+    l->unfinished = n;
+    l->flush = 0;
+    l->due = n > 0 && l->pool->draining ? mono_add(now_of(l), DRAIN_POLL) : MONO_NONE;
+}
+
+static void took(struct lane *l, const struct event_batch *b, bool again) {
+    size_t n = lane_waiting(l), max = l->pool->options.batch_bytes;
+
+    l->flush = l->flush > b->n ? l->flush - b->n : 0;
+    l->starved = MONO_NONE;
+    if (n < l->unfinished)
+        l->unfinished = n;
+    if (again || b->bytes >= max / 2)
+        return;
+    /* A small batch: that was all, unless the queue is still reading. */
+    if (l->flush * l->average < max) {
+        l->flush = 0;
+        l->unfinished = n;
+    }
+    if (n > 0 && l->due.us == MONO_NONE.us && l->flush == 0)
+        l->due = mono_add(now_of(l), l->pool->draining ? DRAIN_POLL : l->pool->options.flush_interval);
+}
+
+struct event_batch *lane_take(struct lane *l) {
+    struct event_batch *b = event_queue_take(l->pool->options.queue, l->kind, l->pool->options.batch_bytes);
+    bool again = l->returned > 0;
+
+    if (b == NULL) {
+        l->returned = 0;
+        found_nothing(l);
+        return NULL;
+    }
+    l->returned -= again;
+    l->held += b->n;
+    l->average = (l->average + b->bytes / (b->n > 0 ? b->n : 1)) / 2 + 1;
+    took(l, b, again);
+    return b;
+}
+
+/* ---- what becomes of a batch ---- */
+
+static void let_go(struct lane *l, size_t n) {
+    l->held = l->held > n ? l->held - n : 0;
+}
+
+void lane_stored(struct lane *l, struct event_batch *b) {
+    l->pool->batches++;
+    l->pool->rows += b->n;
+    let_go(l, b->n);
+    event_batch_stored(l->pool->options.queue, b);
+    if (l->trouble.text != NULL)
+        log_info(l->pool->options.log, "telemetry to %s: %s takes rows again", l->pool->info->destination,
+                 record_table(l->kind)->name);
+    trouble_clear(&l->trouble);
+    l->not_before = MONO_NONE;
+    l->type_suspect = false;
+    l->refused = 0;
+}
+
+void lane_give_back(struct lane *l, struct event_batch *b) {
+    let_go(l, b->n);
+    if (b->n > 0) {
+        l->flush += b->n;
+        l->returned++;
+    }
+    event_batch_give_back(l->pool->options.queue, b);
+}
+
+void lane_drop(struct lane *l, struct event_batch *b) {
+    if (!l->missing_said)
+        log_warn(l->pool->options.log,
+                 "telemetry to %s: the table %s is missing: its events are dropped; `faucet db init` makes it",
+                 l->pool->info->destination, record_table(l->kind)->name);
+    l->missing_said = true;
+    trouble_clear(&l->trouble);
+    let_go(l, b->n);
+    event_batch_dropped(l->pool->options.queue, b, DROP_NO_TABLE);
+}
+
+static void describe_row(const struct lane *l, struct str record, char text[37]) {
+    unsigned column;
+    struct str bytes;
+    struct uuid u;
+
+    text[0] = '\0';
+    if (!record_column(l->kind, l->kind == RECORD_HTTP || l->kind == RECORD_SESSION ? "request_uuid" : "event_id",
+                       &column) ||
+        !record_find(record, column, &bytes) || bytes.n != sizeof u.b)
+        return;
+    memcpy(u.b, bytes.p, sizeof u.b);
+    uuid_format(&u, text);
+}
+
+void lane_drop_row(struct lane *l, struct event_batch *b, size_t i, const char *why) {
+    char id[37];
+
+    describe_row(l, b->records[i], id);
+    log_warn(l->pool->options.log, "telemetry to %s: a row of %s (%s) is set aside: %s", l->pool->info->destination,
+             record_table(l->kind)->name, id[0] != '\0' ? id : "without id", why);
+    let_go(l, 1);
+    event_batch_drop_row(l->pool->options.queue, b, i);
+}
+
+void lane_bisect(struct lane *l, struct event_batch *b) {
+    struct event_batch *rest = event_batch_split(l->pool->options.queue, b, b->n / 2);
+
+    lane_give_back(l, rest);
+}
+
+void lane_trouble(struct lane *l, const char *why) {
+    dur_t pause = pool_backoff(l->pool, l->trouble.failures);
+
+    trouble_say(l->pool, &l->trouble, why, pause);
+    l->not_before = mono_add(now_of(l), pause);
+    l->columns_wanted = now_of(l);
+}
+
+/* ---- doubts ---- */
+
+struct doubt *doubt_new(struct pool *p, struct event_batch *b) {
+    struct doubt *d = calloc(1, sizeof *d);
+
+    XXXAN(d);
+    d->batch = b;
+    d->pause = DOUBT_PAUSE;
+    d->again = p->options.loop->now;
+    list_append(&p->doubts, &d->node);
+    return d;
+}
+
+void doubt_free(struct doubt *d) {
+    list_remove(&d->node);
+    free(d);
+}
