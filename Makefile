@@ -6,6 +6,7 @@
 # Also: make, check, lint, format, bench, fuzz, install, clean. Variables:
 #   SANITIZER=address   builds with AddressSanitizer and UBSan into build/address
 #   PREFIX=/usr/local DESTDIR=   where `make install` puts things; SYSTEMDUNITDIR=PREFIX/lib/systemd/system
+#   TELEMETRY=off       make run without a PostgreSQL of its own
 #   V=1                 shows the compiler's command lines
 
 # ---- every package, in one place -------------------------------------------------------------------------------------
@@ -77,7 +78,7 @@ JOBS := $(shell nproc 2>/dev/null || echo 2)
 
 run: packages-run
 	@$(MAKE) --no-print-directory -j$(JOBS) all
-	@exec $(FAUCET) run --wait-ready -c conf/faucet.yaml
+	@exec contrib/dev/demo $(FAUCET) $(if $(filter off,$(TELEMETRY)),--no-telemetry)
 
 test: packages-test
 	@$(MAKE) --no-print-directory -j$(JOBS) all $(UNIT_BINS)

@@ -193,8 +193,6 @@ static void give_back(struct faucet *f) {
         deadline_destroy(&f->stop_reminder);
     }
     if (f->telemetry != NULL) { /* before the helpers, who have its files */
-        if (f->exit_status == EXIT_DONE)
-            telemetry_log_accounts(f->telemetry);
         telemetry_free(f->telemetry);
         f->telemetry = NULL;
         if (f->proxy != NULL)
@@ -242,8 +240,10 @@ int faucet_serve(const struct options *o, const char *app_name) {
     f->exit_status = boot(f);
     if (f->exit_status == EXIT_DONE)
         ev_run(f->loop->ev, 0);
-    if (f->exit_status == EXIT_DONE && f->stopping)
+    if (f->exit_status == EXIT_DONE && f->stopping) {
+        telemetry_log_accounts(f->telemetry);
         log_info(f->log, "stopped");
+    }
     int status = f->exit_status;
     give_back(f);
     return status;

@@ -1,0 +1,95 @@
+"""A pgbouncer in transaction mode before a Postgres of tests/e2e/postgres.py, on a Unix socket of its own.
+
+    with Bouncer(pg) as bouncer:
+        bouncer.string("db")                   # as Postgres.string
+        bouncer.pause(); bouncer.resume()      # its own PAUSE and RESUME: transactions under way end, the next ones wait
+        bouncer.freeze(); bouncer.thaw()       # SIGSTOP and SIGCONT: nothing moves at all
+
+It refuses root, so under root it runs as the user postgres.
+"""
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+
+from postgres import USER
+from wire import until
+
+CONFIG = """[databases]
+* = host={pg.dir} port={pg.port} user={user}
+[pgbouncer]
+listen_port = 6432
+unix_socket_dir = {dir}
+auth_type = any
+admin_users = {user}
+pool_mode = transaction
+default_pool_size = 10
+server_login_retry = 0.5
+logfile = {dir}/log
+pidfile = {dir}/pid
+"""
+
+
+class Bouncer:
+    def __init__(self, pg):
+        program = shutil.which("pgbouncer") or "/usr/sbin/pgbouncer"
+        assert os.access(program, os.X_OK), "pgbouncer is not installed"
+        self.pg, self.port = pg, 6432
+        self.dir = tempfile.mkdtemp(prefix="pb", dir="/tmp")
+        os.chmod(self.dir, 0o755)
+        path = os.path.join(self.dir, "ini")
+        with open(path, "w") as f:
+            f.write(CONFIG.format(pg=pg, dir=self.dir, user=USER))
+        if pg.owner:
+            os.chown(self.dir, pg.owner.pw_uid, pg.owner.pw_gid)
+        argv = (["runuser", "-u", USER, "--"] if pg.owner else []) + [program, "-q", path]
+        self.process = subprocess.Popen(argv, cwd=self.dir, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        until(lambda: self.pid and self.admin("SHOW VERSION", check=False).returncode == 0, 20, "pgbouncer answers")
+
+    @property
+    def pid(self):
+        try:
+            with open(os.path.join(self.dir, "pid")) as f:
+                return int(f.read())
+        except (OSError, ValueError):
+            return None
+
+    def string(self, dbname="postgres", user=USER):
+        return "host=%s port=%d user=%s dbname=%s" % (self.dir, self.port, user, dbname)
+
+    def admin(self, command, check=True, timeout=30):
+        done = subprocess.run(["psql", "-X", "-q", "-A", "-t", "-c", command, self.string("pgbouncer")], capture_output=True, text=True, timeout=timeout,
+                              stdin=subprocess.DEVNULL)
+        assert not check or done.returncode == 0, done.stdout + done.stderr
+        return done
+
+    def pause(self):
+        self.admin("PAUSE")
+
+    def resume(self):
+        self.admin("RESUME")
+
+    def freeze(self):
+        os.kill(self.pid, signal.SIGSTOP)
+
+    def thaw(self):
+        os.kill(self.pid, signal.SIGCONT)
+
+    def log(self):
+        with open(os.path.join(self.dir, "log"), errors="replace") as f:
+            return f.read()
+
+    def close(self):
+        pid = self.pid
+        if pid and self.process.poll() is None:
+            self.thaw()
+            os.kill(pid, signal.SIGTERM)  # at once, whoever is connected
+        self.process.wait(20)
+        shutil.rmtree(self.dir, ignore_errors=True)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()

@@ -1,0 +1,282 @@
+"""Databases that are down, killed, misconfigured; a faucet that is killed: every finished request is there exactly once, and the account is right."""
+import os
+import signal
+import subprocess
+import tempfile
+import threading
+import time
+import uuid
+
+import pytest
+
+from faucet import APPS, PYTHON, SLOW, backend
+from postgres import Postgres, closed_port
+from telemetry import Rows, account, accounts, destinations, full_database, seed_database, settings, wait_stored
+from wire import ProtocolError, until
+
+
+@pytest.fixture
+def pg():
+    with Postgres() as server:
+        yield server
+
+
+@pytest.fixture
+def rows(pg):
+    return Rows(pg, full_database(pg, "faults"))
+
+
+def tiny(**more):
+    return {"command": [PYTHON, "-I", "-S", APPS + "/tiny.py", "{socket}"], **more}
+
+
+class Load:
+    """Clients that ask and ask; `seen` has the uuid of each reply that came whole."""
+
+    def __init__(self, f, clients=4, path="/a/x"):
+        self.f, self.path, self.seen, self.failed, self.stopped = f, path, [], 0, False
+        self.threads = [threading.Thread(target=self.ask) for _ in range(clients)]
+        for t in self.threads:
+            t.start()
+
+    def ask(self):
+        wire = None
+        while not self.stopped:
+            try:
+                wire = wire or self.f.client(5)
+                wire.send("GET %s HTTP/1.1\r\nHost: x\r\n\r\n" % self.path)
+                response = wire.read_response()
+                if response.status == 200:
+                    self.seen.append(response["Faucet-Request-Uuid"])
+            except (OSError, ProtocolError):
+                self.failed += 1
+                if wire:
+                    wire.close()
+                wire = None
+                time.sleep(0.02)
+        if wire:
+            wire.close()
+
+    def wait(self, n, timeout=30.0):
+        """n more replies."""
+        target = len(self.seen) + n
+        until(lambda: len(self.seen) >= target, timeout * SLOW, "%d more replies" % n)
+
+    def end(self):
+        self.stopped = True
+        for t in self.threads:
+            t.join()
+        return self.seen
+
+
+def exactly_once(rows, seen):
+    stored = [str(r["request_uuid"]) for r in rows.all()]
+    assert len(stored) == len(set(stored)), "%d rows are there twice" % (len(stored) - len(set(stored)))
+    missing = set(seen) - set(stored)
+    assert not missing, "%d of %d replies have no row" % (len(missing), len(seen))
+    return len(stored)
+
+
+def test_a_database_that_is_down_at_first(faucet, pg, rows):
+    pg.stop()
+    f = faucet({"telemetry": settings(pg, rows.name), "apps": {"a": tiny()}})
+    seen = [f.get("/a/x")["Faucet-Request-Uuid"] for _ in range(50)]
+    assert account(f)["queued"] == 50 and destinations(f)[0]["reachable"] is False and destinations(f)[0]["on_disk"] is True
+    pg.start()
+    assert wait_stored(f)["stored"] == 50
+    exactly_once(rows, seen)
+
+
+def test_kill_9_of_the_database_under_load(faucet, pg, rows):
+    f = faucet({"telemetry": settings(pg, rows.name), "apps": {"a": tiny(workers=2)}})
+    load = Load(f)
+    for _ in range(3):
+        load.wait(200)
+        pg.kill9()
+        load.wait(200)
+        pg.start()
+    load.wait(200)
+    seen = load.end()
+    a = wait_stored(f, 60)
+    assert a["stored"] == a["received"] == len(seen) == exactly_once(rows, seen) and a["dropped"] == 0
+
+
+def test_terminated_connections_under_load(faucet, pg, rows):
+    f = faucet({"telemetry": settings(pg, rows.name), "apps": {"a": tiny(workers=2)}})
+    load = Load(f)
+    for _ in range(25):
+        load.wait(20)
+        pg.query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s AND pid <> pg_backend_pid()", (rows.name,))
+    seen = load.end()
+    a = wait_stored(f, 60)
+    assert a["stored"] == len(seen) == exactly_once(rows, seen) and a["dropped"] == 0
+
+
+def test_kill_9_of_faucet_under_load(faucet, pg, rows):
+    f = faucet({"telemetry": settings(pg, rows.name), "apps": {"a": tiny(workers=2)}})
+    load = Load(f)
+    for _ in range(4):
+        load.wait(200)
+        f.kill9()
+        f.expected_exit = 0
+        f.start()
+    load.wait(100)
+    seen = load.end()
+    wait_stored(f, 60)
+    n = exactly_once(rows, seen)
+    assert n >= len(seen)
+    accounts(f)
+
+
+def test_kill_9_of_faucet_while_the_database_is_down(faucet, pg, rows):
+    pg.stop()
+    f = faucet({"telemetry": settings(pg, rows.name), "apps": {"a": tiny()}})
+    seen = [f.get("/a/x")["Faucet-Request-Uuid"] for _ in range(30)]
+    f.kill9()
+    f.expected_exit = 0
+    f.start()
+    seen += [f.get("/a/x")["Faucet-Request-Uuid"] for _ in range(30)]
+    a = account(f)
+    assert a["recovered"] == 30 and a["received"] == 30 and a["queued"] == 60
+    pg.start()
+    wait_stored(f)
+    assert exactly_once(rows, seen) == 60
+
+
+def test_a_request_that_a_killed_faucet_was_answering(faucet, pg, rows):
+    """Its last byte was never given to the kernel: there may be a row, which then says daemon_died."""
+    f = faucet({"telemetry": settings(pg, rows.name), "apps": {"a": backend()}})
+    c = f.client(rcvbuf=4096)
+    f.file("files/large.bin", b"x" * (8 << 20))
+    c.send("GET /a/me HTTP/1.1\r\nHost: x\r\n\r\n")
+    first = c.read_response()["Faucet-Request-Uuid"]
+    f.kill9()
+    f.expected_exit = 0
+    f.start()
+    assert rows.of(first)["elapsed"] is not None
+    for row in rows.all(where="error = 'daemon_died'"):
+        assert row["elapsed"] is None
+
+
+def test_wrong_password_and_missing_database(faucet, pg, rows):
+    with Postgres(tcp=True, hba=["host all all 127.0.0.1/32 scram-sha-256"]) as strict:
+        strict.query("ALTER ROLE postgres PASSWORD 'right'")
+        strict_rows = Rows(strict, full_database(strict, "strict"))
+
+        def config(password):
+            return {"telemetry": {"postgres_string": strict.uri("strict", password=password), "flush_interval": "50ms"}, "apps": {"a": tiny()}}
+        f = faucet(config("wr0ng-secret"))
+        seen = [f.get("/a/x")["Faucet-Request-Uuid"]]
+        f.log_contains("password authentication failed")
+        f.reload(config("right"))  # the same database: the queue stays, another pool
+        seen.append(f.get("/a/x")["Faucet-Request-Uuid"])
+        assert wait_stored(f)["stored"] == 2
+        exactly_once(strict_rows, seen)
+        assert len(destinations(f)) == 1
+        for text in (f.log(), str(f.status()), f.control("GET", "/metrics").text):
+            assert "wr0ng-secret" not in text
+
+
+def test_a_table_that_is_missing_is_mended(faucet, pg):
+    pg.database("bare")
+    rows = Rows(pg, "bare")
+    f = faucet({"telemetry": settings(pg, "bare"), "apps": {"a": tiny()}})
+    seen = [f.get("/a/x")["Faucet-Request-Uuid"] for _ in range(5)]
+    f.log_contains("faucet db init")
+    assert account(f)["queued"] == 5
+    assert f.tool("db", "init").returncode == 0
+    assert wait_stored(f, 60)["stored"] == 5
+    exactly_once(rows, seen)
+
+
+def test_only_the_seeds_table(faucet, pg):
+    seed_database(pg, "seedonly")
+    f = faucet({"telemetry": settings(pg, "seedonly"), "apps": {"a": tiny()}})
+    seen = [f.get("/a/x")["Faucet-Request-Uuid"]]
+    a = wait_stored(f)
+    exactly_once(Rows(pg, "seedonly"), seen)
+    assert a["dropped"] == 0
+    assert account(f, "faucet_worker_events")["dropped"] > 0  # no_table: counted, not kept
+
+
+def test_a_server_that_hangs_holds_nobody_up(faucet, pg, rows):
+    f = faucet({"telemetry": settings(pg, rows.name), "apps": {"a": tiny()}})
+    f.get("/a/x")
+    wait_stored(f)
+    pg.pause()
+    began = time.monotonic()
+    seen = [f.get("/a/x")["Faucet-Request-Uuid"] for _ in range(100)]
+    assert time.monotonic() - began < 5 * SLOW
+    accounts(f)
+    pg.resume()
+    assert wait_stored(f, 60)["stored"] == 101
+    exactly_once(rows, seen)
+
+
+def test_two_daemons_do_not_share_a_state_dir(faucet, pg, rows):
+    state = os.path.join(tempfile.mkdtemp(dir="/tmp"), "s")
+    config = {"state_dir": state, "telemetry": settings(pg, rows.name), "apps": {"a": tiny()}}
+    faucet(config)
+    other = faucet(config, start=False)
+    assert other.run_to_end() == 1
+    assert "state_dir" in other.log() and "in use by another faucet" in other.log()
+    subprocess.run(["rm", "-rf", os.path.dirname(state)])
+
+
+def test_without_a_place_on_disk(faucet, pg, rows):
+    f = faucet({"telemetry": settings(pg, rows.name), "apps": {"a": tiny()}}, env={"XDG_STATE_HOME": "/proc/nowhere"})
+    f.log_contains("events wait in memory")
+    row = rows.of(f.get("/a/x"))
+    assert row["status"] == 200 and destinations(f)[0]["on_disk"] is False
+    assert wait_stored(f)["stored"] == 1
+    given = faucet({"state_dir": "/proc/nowhere", "telemetry": settings(pg, rows.name), "apps": {"a": tiny()}}, start=False)
+    assert given.run_to_end() == 1 and "state_dir" in given.log()
+
+
+def test_what_an_earlier_run_left_is_named(faucet, pg, rows):
+    pg.stop()
+    f = faucet({"telemetry": settings(pg, rows.name), "apps": {"a": tiny()}})
+    seen = [f.get("/a/x")["Faucet-Request-Uuid"] for _ in range(3)]
+    f.stop()
+    other = {"telemetry": settings(pg, "another"), "apps": {"a": tiny()}}
+    f.write(other)
+    f.start()
+    left = [d for d in destinations(f) if d["state"] == "left"]
+    assert len(left) == 1 and rows.name in left[0]["destination"] and left[0]["tables"]["faucet_http_events"]["queued"] == 3
+    assert "left from an earlier run" in f.tool("status").stdout
+    pg.start()
+    f.reload({"telemetry": settings(pg, rows.name), "apps": {"a": tiny()}})
+    wait_stored(f)
+    exactly_once(rows, seen)
+
+
+def test_pgbouncer_in_transaction_mode(faucet, pg, rows):
+    binary = next((p for p in ("/usr/sbin/pgbouncer", "/usr/bin/pgbouncer") if os.path.exists(p)), None)
+    if binary is None:
+        pytest.skip("pgbouncer is not installed")
+    from faucet import free_port
+    port = free_port()
+    directory = tempfile.mkdtemp(prefix="pgb", dir="/tmp")
+    with open(os.path.join(directory, "b.ini"), "w") as ini:
+        ini.write("[databases]\n%s = host=%s port=%d dbname=%s user=postgres\n[pgbouncer]\nlisten_addr=127.0.0.1\nlisten_port=%d\nunix_socket_dir=\n"
+                  "auth_type=any\npool_mode=transaction\ndefault_pool_size=1\n" % (rows.name, pg.dir, pg.port, rows.name, port))
+    argv = [binary, os.path.join(directory, "b.ini")]
+    os.chmod(directory, 0o755)
+    if os.geteuid() == 0:
+        argv = ["runuser", "-u", "postgres", "--"] + argv
+    bouncer = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        telemetry = {"postgres_string": "host=127.0.0.1 port=%d dbname=%s user=postgres" % (port, rows.name), "flush_interval": "20ms", "pool_size": 4}
+        f = faucet({"telemetry": telemetry, "apps": {"a": tiny(workers=2)}})
+        load = Load(f)
+        load.wait(1000)
+        pg.query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s AND pid <> pg_backend_pid()", (rows.name,))
+        load.wait(200)
+        seen = load.end()
+        a = wait_stored(f, 60)
+        assert a["stored"] == len(seen) == exactly_once(rows, seen)
+        f.stop()
+    finally:
+        bouncer.terminate()
+        bouncer.wait(10)
+        subprocess.run(["rm", "-rf", directory])
