@@ -96,6 +96,7 @@ static void say(struct output_stream *s, struct str line, bool goes_on) {
     struct worker_output *o = s->output;
     bool whole = !s->cut && !goes_on;
 
+    ASSERT(line.p != NULL || line.n == 0);
     if (!goes_on && line.n > 0 && line.p[line.n - 1] == '\r')
         line.n--;
     if (line.n == 0)
