@@ -75,6 +75,12 @@ static void worker_gone(struct worker *w) {
 
 /* ---- stopping ---------------------------------------------------------------------------------------------------- */
 
+void worker_ask_to_end(struct worker *w) {
+    int stop_signal = w->generation->kind->stop_signal;
+
+    keeper_kill(w->generation->app->apps->env.keeper, w->process, stop_signal != 0 ? stop_signal : SIGTERM, true);
+}
+
 /* Asks the process to end, with the signal its kind likes best; its exit leads to `next`. */
 static void worker_terminate(struct worker *w, enum worker_state next) {
     struct app *a = w->generation->app;
@@ -83,8 +89,8 @@ static void worker_terminate(struct worker *w, enum worker_state next) {
     w->next = next;
     worker_move(w, WORKER_STOPPING);
     deadline_set(&w->deadline, a->snapshot->daemon.timeout_stop);
-    int stop_signal = w->generation->kind->stop_signal;
-    keeper_kill(a->apps->env.keeper, w->process, stop_signal != 0 ? stop_signal : SIGTERM, true);
+    if (w->pid != 0)
+        worker_ask_to_end(w); /* else as soon as it is known: between fork and exec a signal may be lost */
 }
 
 void worker_stop(struct worker *w) {
