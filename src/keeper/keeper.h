@@ -52,8 +52,9 @@ void process_release(struct keeper *k, struct process *p);
 /* 0 before started(). */
 pid_t process_pid(const struct process *p);
 pid_t keeper_pid(const struct keeper *k);
-/* Closes the socketpair (the keeper kills all that is left) and waits for the keeper's exit. Afterwards no callback comes,
- * and processes can be released, no more. Not from inside started() or exited(); from inside lost() it is fine. */
+/* Closes the socketpair (the keeper kills all that is left) and waits for the keeper's exit. Afterwards no callback
+ * comes, and processes can be released, no more. Not from inside started() or exited(); from inside lost() it is fine.
+ */
 void keeper_end(struct keeper *k);
 /* keeper_end, where it was not called, and frees the keeper with every struct process that was not released: whoever
  * might release one must be gone. */

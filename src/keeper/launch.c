@@ -114,10 +114,16 @@ pid_t launch_process(const struct launch *l, int *pipe, struct launch_failure *f
         return 0;
     }
     char *candidates = candidates_new(l->argv[0], l->envp);
+    /* What the daemon sends the worker before it is that far must wait, not be lost: the keeper ignores most signals,
+     * and so does the child until child_signals; a blocked signal is never thrown away (signal(7)). */
+    sigset_t all, before;
+    sigfillset(&all);
+    (void)sigprocmask(SIG_SETMASK, &all, &before);
     pid_t keeper = getpid(), pid = fork();
     if (pid == 0)
         child(l, candidates, keeper, ends[1]);
     int error = errno;
+    (void)sigprocmask(SIG_SETMASK, &before, NULL);
     free(candidates);
     close(ends[1]);
     if (pid < 0) {

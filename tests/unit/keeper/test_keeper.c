@@ -464,6 +464,21 @@ static void test_released_while_it_starts(void **state) {
     process_release(f->keeper, last.p);
 }
 
+/* The order reaches the keeper with the one to spawn: the child has not come to exec, often not even to its own group. */
+static void test_stopped_while_it_starts(void **state) {
+    struct fixture *f = *state;
+    struct run runs[50];
+    for (size_t i = 0; i < ARRAY_LENGTH(runs); i++) {
+        spawn_shell(f, &runs[i], "exec sleep 1000", f->null);
+        keeper_kill(f->keeper, runs[i].p, SIGTERM, true);
+    }
+    for (size_t i = 0; i < ARRAY_LENGTH(runs); i++) {
+        await_flag(f, &runs[i].exited);
+        assert_true(WIFSIGNALED(runs[i].exit.status));
+        process_release(f->keeper, runs[i].p);
+    }
+}
+
 /* A daemon of its own with a keeper, a worker and its family; writes the pids to `out`. Never returns. */
 static _Noreturn void fake_daemon(int out) {
     void *state;
@@ -559,6 +574,7 @@ int main(void) {
         WITH_KEEPER(test_release_ends_what_a_dead_worker_left),
         WITH_KEEPER(test_nobodys_orphans_go_with_the_last_worker),
         WITH_KEEPER(test_released_while_it_starts),
+        WITH_KEEPER(test_stopped_while_it_starts),
         WITH_KEEPER(test_keeper_shrugs_off_signals),
         WITH_KEEPER(test_lost_keeper_takes_all_along),
     };
