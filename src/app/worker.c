@@ -19,7 +19,8 @@
 #define BACKOFF_FORGET  (1 * DUR_MIN) /* this long ready: the next crash counts as the first */
 #define REVIVAL_TIMEOUT (10 * DUR_S)  /* a worker that refused connections has this long to answer again */
 #define PORT_TRIES      5
-#define GOODBYE_TIME    (1 * DUR_S) /* for tunnels to end with a Close, once drain_timeout passed */
+#define LAST_WORDS      (200 * DUR_MS) /* for a worker to see its last tunnel's end before it is asked to end itself */
+#define GOODBYE_TIME    (1 * DUR_S)    /* for tunnels to end with a Close, once drain_timeout passed */
 
 #define BIT(state) (1u << (state))
 
@@ -116,7 +117,7 @@ void worker_drain(struct worker *w) {
     worker_probe_end(w);
     w->draining_since = w->generation->app->apps->loop->now;
     worker_move(w, WORKER_DRAINING); /* which calls worker_unused when nobody uses it */
-    if (w->state == WORKER_DRAINING)
+    if (w->state == WORKER_DRAINING && w->endpoint->state == ENDPOINT_DRAINING)
         deadline_set(&w->deadline, w->generation->config->drain_timeout);
 }
 
@@ -134,8 +135,17 @@ void worker_retime(struct worker *w) {
 }
 
 void worker_unused(struct worker *w) {
-    if (w->state == WORKER_DRAINING)
+    mono_t unpinned = w->endpoint->unpinned;
+
+    if (w->state != WORKER_DRAINING)
+        return;
+    dur_t left = LAST_WORDS - mono_since(unpinned, w->generation->app->apps->loop->now);
+    if (unpinned.us == MONO_NONE.us || left <= 0) {
         worker_stop(w);
+        return;
+    }
+    deadline_set(&w->deadline, left);
+    endpoint_move(w->endpoint, ENDPOINT_RETIRED);
 }
 
 /* ---- starting ---------------------------------------------------------------------------------------------------- */
@@ -375,6 +385,11 @@ static void say_goodbye(struct worker *w) {
 static void drained_long_enough(struct worker *w) {
     const struct endpoint *e = w->endpoint;
     struct app *a = w->generation->app;
+
+    if (endpoint_is_free(e)) {
+        worker_stop(w);
+        return;
+    }
     dur_t left =
         w->generation->config->request_timeout - mono_since(w->draining_since, w->generation->app->apps->loop->now);
 
