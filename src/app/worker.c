@@ -19,7 +19,8 @@
 #define BACKOFF_FORGET  (1 * DUR_MIN) /* this long ready: the next crash counts as the first */
 #define REVIVAL_TIMEOUT (10 * DUR_S)  /* a worker that refused connections has this long to answer again */
 #define PORT_TRIES      5
-#define GOODBYE_TIME    (1 * DUR_S) /* for tunnels to end with a Close, once drain_timeout passed */
+#define LAST_WORDS      (200 * DUR_MS) /* for a worker to see its last tunnel's end before it is asked to end itself */
+#define GOODBYE_TIME    (1 * DUR_S)    /* for tunnels to end with a Close, once drain_timeout passed */
 
 #define BIT(state) (1u << (state))
 
@@ -75,6 +76,12 @@ static void worker_gone(struct worker *w) {
 
 /* ---- stopping ---------------------------------------------------------------------------------------------------- */
 
+void worker_ask_to_end(struct worker *w) {
+    int stop_signal = w->generation->kind->stop_signal;
+
+    keeper_kill(w->generation->app->apps->env.keeper, w->process, stop_signal != 0 ? stop_signal : SIGTERM, true);
+}
+
 /* Asks the process to end, with the signal its kind likes best; its exit leads to `next`. */
 static void worker_terminate(struct worker *w, enum worker_state next) {
     struct app *a = w->generation->app;
@@ -83,8 +90,8 @@ static void worker_terminate(struct worker *w, enum worker_state next) {
     w->next = next;
     worker_move(w, WORKER_STOPPING);
     deadline_set(&w->deadline, a->snapshot->daemon.timeout_stop);
-    int stop_signal = w->generation->kind->stop_signal;
-    keeper_kill(a->apps->env.keeper, w->process, stop_signal != 0 ? stop_signal : SIGTERM, true);
+    if (w->pid != 0)
+        worker_ask_to_end(w); /* else as soon as it is known: between fork and exec a signal may be lost */
 }
 
 void worker_stop(struct worker *w) {
@@ -110,7 +117,7 @@ void worker_drain(struct worker *w) {
     worker_probe_end(w);
     w->draining_since = w->generation->app->apps->loop->now;
     worker_move(w, WORKER_DRAINING); /* which calls worker_unused when nobody uses it */
-    if (w->state == WORKER_DRAINING)
+    if (w->state == WORKER_DRAINING && w->endpoint->state == ENDPOINT_DRAINING)
         deadline_set(&w->deadline, w->generation->config->drain_timeout);
 }
 
@@ -128,8 +135,17 @@ void worker_retime(struct worker *w) {
 }
 
 void worker_unused(struct worker *w) {
-    if (w->state == WORKER_DRAINING)
+    mono_t unpinned = w->endpoint->unpinned;
+
+    if (w->state != WORKER_DRAINING)
+        return;
+    dur_t left = LAST_WORDS - mono_since(unpinned, w->generation->app->apps->loop->now);
+    if (unpinned.us == MONO_NONE.us || left <= 0) {
         worker_stop(w);
+        return;
+    }
+    deadline_set(&w->deadline, left);
+    endpoint_move(w->endpoint, ENDPOINT_RETIRED);
 }
 
 /* ---- starting ---------------------------------------------------------------------------------------------------- */
@@ -369,6 +385,11 @@ static void say_goodbye(struct worker *w) {
 static void drained_long_enough(struct worker *w) {
     const struct endpoint *e = w->endpoint;
     struct app *a = w->generation->app;
+
+    if (endpoint_is_free(e)) {
+        worker_stop(w);
+        return;
+    }
     dur_t left =
         w->generation->config->request_timeout - mono_since(w->draining_since, w->generation->app->apps->loop->now);
 

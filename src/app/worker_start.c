@@ -114,6 +114,8 @@ static void spawn_reported(void *owner, pid_t pid, int error, const char *step) 
         a->apps->env.callbacks.worker_event(a->apps->env.callbacks.owner, w->endpoint, "started", "");
     if (w->state == WORKER_STARTING)
         worker_probe_begin(w);
+    else if (w->state == WORKER_STOPPING)
+        worker_ask_to_end(w);
 }
 
 static void spawn(struct worker *w, int out, int err) {
