@@ -17,6 +17,7 @@
 #include "control/notify.h"
 #include "control/plan.h"
 #include "control/problem_report.h"
+#include "control/reload.h"
 #include "control/signals.h"
 #include "control/watchdog.h"
 
@@ -179,6 +180,8 @@ static int boot(struct faucet *f) {
 /* ---- the end: everything is given back, in the order of who needs whom ---- */
 
 static void give_back(struct faucet *f) {
+    f->stopping = true;
+    reload_abandon(f); /* one that the keeper's end has left */
     if (f->proxy != NULL)
         proxy_end(f->proxy);
     if (f->stop_until.us != 0) {
