@@ -37,13 +37,14 @@ def query(request):
 
 
 class Behaviour(Origin):
-    def __init__(self, *args, **kwargs):
-        super().__init__(*args, **kwargs)
+    def up(self):
+        """Knows all its paths before the first connection comes: a new generation is asked the moment it answers a probe."""
         self.busy = 0
         self.most_busy = 0
         for name in dir(self):
             if name.startswith("do_"):
                 self.on("/" + name[3:].replace("_", "-"), getattr(self, name))
+        super().up()
 
     def json(self, conn, value):
         conn.reply("200 OK", json.dumps(value), "Content-Type: application/json")
