@@ -5,6 +5,7 @@
  * that are not ready yet answer 503.
  */
 #include <errno.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
@@ -213,6 +214,7 @@ static void give_back(struct faucet *f) {
 int faucet_serve(const struct options *o, const char *app_name) {
     struct faucet faucet, *f = &faucet;
     signals_block();
+    (void)mallopt(M_ARENA_MAX, 1); /* helper threads hardly allocate: a pool for each would be memory for nothing */
     struct keeper *keeper = keeper_fork(); /* first of all, while there is nothing that a fork could copy */
     if (keeper == NULL) {
         fprintf(stderr, "faucet: the keeper process cannot be started: %m\n");
