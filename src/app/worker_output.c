@@ -14,8 +14,10 @@
 
 static void remember(struct worker_output *o, struct str line) {
     char *slot = o->last[o->last_count++ % OUTPUT_LAST_LINES];
-    size_t n = line.n < OUTPUT_LAST_MAX - 1 ? line.n : OUTPUT_LAST_MAX - 1;
 
+    while (line.n > 0 && (line.p[0] == ' ' || line.p[0] == '\t'))
+        line = str_from(line, 1);
+    size_t n = line.n < OUTPUT_LAST_MAX - 1 ? line.n : OUTPUT_LAST_MAX - 1;
     memcpy(slot, line.p, n);
     slot[n] = '\0';
 }
