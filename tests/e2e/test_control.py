@@ -431,6 +431,7 @@ def test_forced_reload_that_leaves_no_app(faucet):
     f.write({"apps": {}})
     done = f.tool("reload")
     assert done.returncode == 78 and "--force" in done.stderr, done
+    assert "refused without --force" in f.tool("plan").stdout
     assert f.get("/a/x").status == 200
     assert f.tool("reload", "--force").returncode == 0
     until(lambda: f.get("/a/x").status == 404)
