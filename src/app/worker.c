@@ -19,6 +19,7 @@
 #define BACKOFF_FORGET  (1 * DUR_MIN) /* this long ready: the next crash counts as the first */
 #define REVIVAL_TIMEOUT (10 * DUR_S)  /* a worker that refused connections has this long to answer again */
 #define PORT_TRIES      5
+#define ASKED_TIMES     4              /* within timeouts.stop a worker is asked this often to end */
 #define LAST_WORDS      (200 * DUR_MS) /* for a worker to see its last tunnel's end before it is asked to end itself */
 #define GOODBYE_TIME    (1 * DUR_S)    /* for tunnels to end with a Close, once drain_timeout passed */
 
@@ -89,7 +90,8 @@ static void worker_terminate(struct worker *w, enum worker_state next) {
     worker_probe_end(w);
     w->next = next;
     worker_move(w, WORKER_STOPPING);
-    deadline_set(&w->deadline, a->snapshot->daemon.timeout_stop);
+    w->asked = 1;
+    deadline_set(&w->deadline, a->snapshot->daemon.timeout_stop / ASKED_TIMES);
     if (w->pid != 0)
         worker_ask_to_end(w); /* else as soon as it is known: between fork and exec a signal may be lost */
 }
@@ -364,9 +366,16 @@ static void start_timed_out(struct worker *w) {
     worker_terminate(w, WORKER_BACKOFF);
 }
 
-static void kill_now(struct worker *w) {
+/* R may swallow an interrupt (one that arrives while Shiny or later runs C code), so it is asked more than once. */
+static void ask_again_or_kill(struct worker *w) {
     struct app *a = w->generation->app;
 
+    if (w->asked++ < ASKED_TIMES) {
+        deadline_set(&w->deadline, a->snapshot->daemon.timeout_stop / ASKED_TIMES);
+        if (w->pid != 0)
+            worker_ask_to_end(w);
+        return;
+    }
     log_warn(a->apps->log, "worker %u of %s (pid %d) did not end when asked to: killing it", w->id, a->name,
              (int)w->pid);
     event(w, "killed", "");
@@ -412,7 +421,7 @@ static void drained_long_enough(struct worker *w) {
 static void deadline_passed(struct deadline *d) {
     static void (*const passed[WORKER_STATES])(struct worker *) = {
         [WORKER_STARTING] = start_timed_out,
-        [WORKER_STOPPING] = kill_now,
+        [WORKER_STOPPING] = ask_again_or_kill,
         [WORKER_BACKOFF] = restart,
         [WORKER_DRAINING] = drained_long_enough,
     };

@@ -56,6 +56,7 @@ struct worker {
     struct deadline again; /* STARTING: the next probe */
     mono_t spawned, ready_at, draining_since;
     unsigned failures;        /* starts and runs in a row that ended badly; sets the delay */
+    unsigned asked;           /* STOPPING: how often it was asked to end */
     unsigned port_tries;      /* ports in a row that were taken */
     uint64_t starts;          /* processes ever */
     uint64_t requests_before; /* of endpoint->requests, which goes on counting: those of earlier processes */
