@@ -19,7 +19,7 @@
 #define BACKOFF_FORGET  (1 * DUR_MIN) /* this long ready: the next crash counts as the first */
 #define REVIVAL_TIMEOUT (10 * DUR_S)  /* a worker that refused connections has this long to answer again */
 #define PORT_TRIES      5
-#define ASKED_TIMES     4              /* within timeouts.stop a worker is asked this often to end */
+#define ASKED_TIMES     2              /* within timeouts.stop a worker is asked this often to end */
 #define LAST_WORDS      (200 * DUR_MS) /* for a worker to see its last tunnel's end before it is asked to end itself */
 #define GOODBYE_TIME    (1 * DUR_S)    /* for tunnels to end with a Close, once drain_timeout passed */
 
