@@ -144,6 +144,7 @@ void endpoint_unpin(struct endpoint *e, const struct client_key *client) {
     CHECK_OBJ_NOTNULL(e, ENDPOINT_MAGIC);
     ASSERT(e->pins > 0);
     e->pins--;
+    e->unpinned = e->app->apps->loop->now;
     e->app->tunnels--;
     if (client->kind != CLIENT_NOBODY)
         ASSERT(pins_remove(&e->app->pins, client, e));

@@ -43,6 +43,7 @@ struct endpoint {
     uint64_t seed;       /* of rendezvous hashing: from worker_id, or from the address of an upstream */
     size_t leases;       /* requests that have it now */
     size_t pins;         /* live tunnels */
+    mono_t unpinned;     /* when the last tunnel that ended did, MONO_NONE: none yet */
     struct list waiting; /* leases queued for this very endpoint (sticky) */
     uint64_t requests;   /* leases ever granted */
     struct list idle;    /* of the proxy: kept-alive connections, most recently used first */

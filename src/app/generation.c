@@ -70,6 +70,17 @@ static size_t count_staying(const struct generation *g, unsigned from, unsigned 
     return n;
 }
 
+/* Is it all there is to serve with, because those that stay are away just now? */
+static bool stands_in(const struct generation *g, const struct worker *w) {
+    if (w->state != WORKER_READY)
+        return false;
+    LIST_FOREACH (&g->workers[WORKER_READY], struct worker, other, node) {
+        if (other->id <= g->wanted)
+            return false;
+    }
+    return true;
+}
+
 /* Worker numbers are 1..wanted: the hash of a client picks among them, and a shrunk app loses its highest ones. */
 void generation_mend(struct generation *g) {
     if (g->draining || !g->kind->has_workers)
@@ -80,7 +91,7 @@ void generation_mend(struct generation *g) {
                 (void)worker_new(g, id);
     for (size_t s = 0; s < WORKER_STATES; s++)
         LIST_FOREACH (&g->workers[s], struct worker, w, node) {
-            if (w->id > g->wanted && stays(w))
+            if (w->id > g->wanted && stays(w) && !stands_in(g, w)) /* the janitor looks again */
                 worker_drain(w);
         }
 }

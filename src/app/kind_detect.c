@@ -62,13 +62,6 @@ static const char *list_directory(struct arena *a, const char *directory) {
     return list;
 }
 
-static bool is_directory(const char *path) {
-    DIR *d = opendir(path);
-    if (d != NULL)
-        closedir(d);
-    return d != NULL;
-}
-
 /* The type, or APP_AUTO and what was found to say. */
 static enum app_type look(struct arena *a, const char *directory, const char **found) {
     enum app_type type = APP_AUTO;
@@ -100,9 +93,10 @@ enum app_type kind_detect(struct kind_check *check) {
     const char *directory = app->dir, *found;
     if (app->app_dir != NULL)
         directory = app->app_dir[0] == '/' ? app->app_dir : kind_join(check->arena, app->dir, app->app_dir);
-    if (!is_directory(directory)) {
+    const char *why = kind_no_directory(directory);
+    if (why != NULL) {
         if (!check->skip_paths)
-            kind_problem(check, "dir", "%s: there is no such directory that can be read", directory);
+            kind_problem(check, "dir", "%s: %s", directory, why);
         return APP_AUTO;
     }
     enum app_type type = look(check->arena, directory, &found);

@@ -26,6 +26,8 @@ enum app_type kind_detect(struct kind_check *check);
 bool kind_command_mentions(const struct app_config *app, const char *placeholder);
 
 /* ---- tools of check (kind_tools.c) ---- */
+/* NULL: it is a directory that can be read; otherwise why not. */
+const char *kind_no_directory(const char *path);
 
 /* An error at app key `key`. */
 void kind_problem(struct kind_check *check, const char *key, const char *format, ...) PRINTF_LIKE(3, 4);

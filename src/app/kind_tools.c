@@ -38,14 +38,13 @@ const char *kind_join(struct arena *a, const char *directory, const char *name) 
     return arena_printf(a, "%s/%s", directory, name).p;
 }
 
-/* NULL: it is a directory; otherwise why not. */
-static const char *why_no_directory(const char *path) {
+const char *kind_no_directory(const char *path) {
     struct stat st;
     if (stat(path, &st) != 0)
         return errno == ENOENT ? "there is no such directory" : strerror(errno);
     if (!S_ISDIR(st.st_mode))
         return "it is not a directory";
-    return access(path, R_OK | X_OK) == 0 ? NULL : "it cannot be read";
+    return access(path, R_OK | X_OK) == 0 ? NULL : "it cannot be read by the user that runs faucet";
 }
 
 /* R's own order: R_ENVIRON_USER, else .Renviron here, else the one at home (?Startup). We read it because R would let
@@ -82,7 +81,7 @@ const char *kind_directory(struct kind_check *check) {
     }
     if (check->skip_paths)
         return NULL;
-    if ((why = why_no_directory(app->dir)) != NULL) {
+    if ((why = kind_no_directory(app->dir)) != NULL) {
         kind_problem(check, "dir", "%s: %s", app->dir, why);
         return NULL;
     }
@@ -90,7 +89,7 @@ const char *kind_directory(struct kind_check *check) {
     if (app->app_dir == NULL)
         return app->dir;
     const char *below = app->app_dir[0] == '/' ? app->app_dir : kind_join(check->arena, app->dir, app->app_dir);
-    if ((why = why_no_directory(below)) != NULL) {
+    if ((why = kind_no_directory(below)) != NULL) {
         kind_problem(check, "app_dir", "%s: %s", below, why);
         return NULL;
     }

@@ -20,7 +20,9 @@
 #define BACKOFF_FORGET  (1 * DUR_MIN) /* this long ready: the next crash counts as the first */
 #define REVIVAL_TIMEOUT (10 * DUR_S)  /* a worker that refused connections has this long to answer again */
 #define PORT_TRIES      5
-#define GOODBYE_TIME    (1 * DUR_S) /* for tunnels to end with a Close, once drain_timeout passed */
+#define ASKED_TIMES     2              /* within timeouts.stop a worker is asked this often to end */
+#define LAST_WORDS      (200 * DUR_MS) /* for a worker to see its last tunnel's end before it is asked to end itself */
+#define GOODBYE_TIME    (1 * DUR_S)    /* for tunnels to end with a Close, once drain_timeout passed */
 
 #define BIT(state) (1u << (state))
 
@@ -104,6 +106,12 @@ static void worker_gone(struct worker *w) {
 
 /* ---- stopping ---------------------------------------------------------------------------------------------------- */
 
+void worker_ask_to_end(struct worker *w) {
+    int stop_signal = w->generation->kind->stop_signal;
+
+    keeper_kill(w->generation->app->apps->env.keeper, w->process, stop_signal != 0 ? stop_signal : SIGTERM, true);
+}
+
 /* Asks the process to end, with the signal its kind likes best; its exit leads to `next`. */
 static void worker_terminate(struct worker *w, enum worker_state next) {
     struct app *a = w->generation->app;
@@ -111,9 +119,10 @@ static void worker_terminate(struct worker *w, enum worker_state next) {
     worker_probe_end(w);
     w->next = next;
     worker_move(w, WORKER_STOPPING);
-    deadline_set(&w->deadline, a->snapshot->daemon.timeout_stop);
-    int stop_signal = w->generation->kind->stop_signal;
-    keeper_kill(a->apps->env.keeper, w->process, stop_signal != 0 ? stop_signal : SIGTERM, true);
+    w->asked = 1;
+    deadline_set(&w->deadline, a->snapshot->daemon.timeout_stop / ASKED_TIMES);
+    if (w->pid != 0)
+        worker_ask_to_end(w); /* else as soon as it is known: between fork and exec a signal may be lost */
 }
 
 void worker_stop(struct worker *w) {
@@ -139,7 +148,7 @@ void worker_drain(struct worker *w) {
     worker_probe_end(w);
     w->draining_since = w->generation->app->apps->loop->now;
     worker_move(w, WORKER_DRAINING); /* which calls worker_unused when nobody uses it */
-    if (w->state == WORKER_DRAINING)
+    if (w->state == WORKER_DRAINING && w->endpoint->state == ENDPOINT_DRAINING)
         deadline_set(&w->deadline, w->generation->config->drain_timeout);
 }
 
@@ -157,8 +166,17 @@ void worker_retime(struct worker *w) {
 }
 
 void worker_unused(struct worker *w) {
-    if (w->state == WORKER_DRAINING)
+    mono_t unpinned = w->endpoint->unpinned;
+
+    if (w->state != WORKER_DRAINING)
+        return;
+    dur_t left = LAST_WORDS - mono_since(unpinned, w->generation->app->apps->loop->now);
+    if (unpinned.us == MONO_NONE.us || left <= 0) {
         worker_stop(w);
+        return;
+    }
+    deadline_set(&w->deadline, left);
+    endpoint_move(w->endpoint, ENDPOINT_RETIRED);
 }
 
 /* ---- starting ---------------------------------------------------------------------------------------------------- */
@@ -404,9 +422,16 @@ static void start_timed_out(struct worker *w) {
     worker_terminate(w, WORKER_BACKOFF);
 }
 
-static void kill_now(struct worker *w) {
+/* R may swallow an interrupt (one that arrives while Shiny or later runs C code), so it is asked more than once. */
+static void ask_again_or_kill(struct worker *w) {
     struct app *a = w->generation->app;
 
+    if (w->asked++ < ASKED_TIMES) {
+        deadline_set(&w->deadline, a->snapshot->daemon.timeout_stop / ASKED_TIMES);
+        if (w->pid != 0)
+            worker_ask_to_end(w);
+        return;
+    }
     log_warn(a->apps->log, "worker %u of %s (pid %d) did not end when asked to: killing it", w->id, a->name,
              (int)w->pid);
     worker_tell(w, worker_event_of("killed", "did not end when asked to"));
@@ -425,6 +450,11 @@ static void say_goodbye(struct worker *w) {
 static void drained_long_enough(struct worker *w) {
     const struct endpoint *e = w->endpoint;
     struct app *a = w->generation->app;
+
+    if (endpoint_is_free(e)) {
+        worker_stop(w);
+        return;
+    }
     dur_t left =
         w->generation->config->request_timeout - mono_since(w->draining_since, w->generation->app->apps->loop->now);
 
@@ -447,7 +477,7 @@ static void drained_long_enough(struct worker *w) {
 static void deadline_passed(struct deadline *d) {
     static void (*const passed[WORKER_STATES])(struct worker *) = {
         [WORKER_STARTING] = start_timed_out,
-        [WORKER_STOPPING] = kill_now,
+        [WORKER_STOPPING] = ask_again_or_kill,
         [WORKER_BACKOFF] = restart,
         [WORKER_DRAINING] = drained_long_enough,
     };

@@ -56,6 +56,7 @@ struct worker {
     struct deadline again; /* STARTING: the next probe */
     mono_t spawned, ready_at, draining_since;
     unsigned failures;        /* starts and runs in a row that ended badly; sets the delay */
+    unsigned asked;           /* STOPPING: how often it was asked to end */
     unsigned port_tries;      /* ports in a row that were taken */
     uint64_t starts;          /* processes ever */
     uint64_t requests_before; /* of endpoint->requests, which goes on counting: those of earlier processes */
@@ -75,7 +76,8 @@ void worker_drain(struct worker *w);
 void worker_stop(struct worker *w);
 /* The settings its generation follows are new: deadlines under way move. */
 void worker_retime(struct worker *w);
-/* Its endpoint is free now: a draining worker stops. */
+/* Its endpoint is free now: a draining worker stops, a moment later if a tunnel ended just now: what it does at the end
+ * of a session must not be cut off. */
 void worker_unused(struct worker *w);
 /* A connection to its socket was refused though its process lives as far as we know. */
 void worker_refused(struct worker *w, int error);
@@ -100,6 +102,8 @@ void worker_probe_end(struct worker *w);
 bool worker_port_is_taken(const struct worker *w);
 /* What worker_launch and the probes lead to. */
 void worker_answered(struct worker *w);
+/* The kind's stop signal, for a process whose pid is known. */
+void worker_ask_to_end(struct worker *w);
 void worker_exited(void *worker, const struct process_exit *e);
 void worker_not_started(struct worker *w, const char *why);
 

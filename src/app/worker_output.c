@@ -13,8 +13,10 @@
 
 static void remember(struct worker_output *o, struct str line) {
     char *slot = o->last[o->last_count++ % OUTPUT_LAST_LINES];
-    size_t n = line.n < OUTPUT_LAST_MAX - 1 ? line.n : OUTPUT_LAST_MAX - 1;
 
+    while (line.n > 0 && (line.p[0] == ' ' || line.p[0] == '\t'))
+        line = str_from(line, 1);
+    size_t n = line.n < OUTPUT_LAST_MAX - 1 ? line.n : OUTPUT_LAST_MAX - 1;
     memcpy(slot, line.p, n);
     slot[n] = '\0';
 }
@@ -62,6 +64,7 @@ static void say(struct output_stream *s, struct str line, bool goes_on) {
     struct worker_output *o = s->output;
     bool whole = !s->cut && !goes_on;
 
+    ASSERT(line.p != NULL || line.n == 0);
     if (!goes_on && line.n > 0 && line.p[line.n - 1] == '\r')
         line.n--;
     if (line.n == 0)

@@ -16,7 +16,7 @@
 
 #define OUTPUT_LINE_MAX   ((size_t)8 * 1024)
 #define OUTPUT_EVENT_MAX  LOG_EVENT_LINE_MAX /* a line that begins as an event does comes whole up to here */
-#define OUTPUT_LAST_LINES 5
+#define OUTPUT_LAST_LINES 12  /* R says what is wrong first, and then ten lines about where */
 #define OUTPUT_LAST_MAX   160 /* bytes kept of each of them */
 
 struct worker_output;
@@ -48,7 +48,7 @@ bool worker_output_start(struct worker_output *o, const char *source, int *out, 
 /* The process is gone: takes what still is in the pipes (a bounded amount), ends the last lines, closes. Harmless
  * twice. */
 void worker_output_finish(struct worker_output *o);
-/* The last lines of stderr, oldest first, joined by " | "; "" when there was none. */
+/* The last lines of stderr, oldest first, without indentation, joined by " | "; "" when there was none. */
 void worker_output_last(const struct worker_output *o, struct buf *into);
 
 /* A stderr line `{{ faucet_event }}: …`; json is what follows. Said in the log at its own level and given to

@@ -81,21 +81,29 @@ static size_t min2(size_t a, size_t b) {
 }
 
 size_t str_distance(struct str a, struct str b, size_t limit) {
-    size_t row[DISTANCE_NAME_MAX + 1]; /* the matrix, one row at a time */
+    size_t row[DISTANCE_NAME_MAX + 1];          /* the matrix, one row at a time */
+    size_t before[DISTANCE_NAME_MAX + 1] = {0}; /* the row above the one above: where swapped letters began */
 
     if (a.n > DISTANCE_NAME_MAX || b.n > DISTANCE_NAME_MAX)
         return limit + 1;
     for (size_t j = 0; j <= b.n; j++)
         row[j] = j;
     for (size_t i = 1; i <= a.n; i++) {
-        size_t diagonal = row[0];
+        size_t diagonal = row[0], corner = 0; /* corner: before[j - 2] */
         size_t least = row[0] = i;
 
         for (size_t j = 1; j <= b.n; j++) {
             size_t substituted = diagonal + (a.p[i - 1] != b.p[j - 1]);
 
+            bool swapped = i > 1 && j > 1 && a.p[i - 1] == b.p[j - 2] && a.p[i - 2] == b.p[j - 1];
+            size_t two_back = before[j - 1];
+
+            before[j - 1] = diagonal;
             diagonal = row[j];
             row[j] = min2(substituted, min2(row[j], row[j - 1]) + 1);
+            if (swapped)
+                row[j] = min2(row[j], corner + 1);
+            corner = two_back;
             least = min2(least, row[j]);
         }
         if (least > limit) /* rows never get smaller */

@@ -58,7 +58,8 @@ bool str_next_element(struct str *list, struct str *element);
 bool str_to_u64(struct str s, uint64_t *value);
 /* Is the comma-separated list `list` holding `token`, ASCII case-insensitively? */
 bool str_list_has(struct str list, struct str token);
-/* Levenshtein distance, at most `limit` + 1; for "did you mean". Names beyond 64 bytes are never near (limit + 1). */
+/* How many letters are wrong, missing, too many, or swapped with the next; at most `limit` + 1; for "did you mean".
+ * Names beyond 64 bytes are never near (limit + 1). */
 size_t str_distance(struct str a, struct str b, size_t limit);
 /* Length (1..4) of the well-formed UTF-8 sequence that s begins with (RFC 3629: no overlong form, no surrogate, nothing
  * beyond U+10FFFF); 0 when it begins with anything else or is empty. */

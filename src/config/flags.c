@@ -106,7 +106,7 @@ void config_flags_help(struct buf *out, bool start) {
         if (setting_table[i].level == SETTING_APP && !is_hidden(&setting_table[i], a))
             help_row(&setting_table[i], a, out);
     buf_append(out, start ? STR("\nThe daemon:\n")
-                          : STR("Settings (each is also a key of the file and a FAUCET_ variable):\n"));
+                          : STR("Settings as flags (each is also a key of the file and a FAUCET_ variable):\n"));
     for (size_t i = 0; i < setting_count; i++)
         if (setting_in_daemon(&setting_table[i]))
             help_row(&setting_table[i], a, out);

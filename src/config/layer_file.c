@@ -20,6 +20,24 @@ struct declared {
     const struct yaml_node *node;
 };
 
+/* `dir:apps/sales` is a text for YAML, and not at all for who wrote it. */
+static void app_is_no_map(struct layers *l, const struct yaml_node *key, const struct yaml_node *node) {
+    const char *path = arena_printf(l->arena, "apps.%s", key->text.p).p;
+    size_t colon = str_chr(node->text, ':');
+    struct key_row row;
+
+    if (node->type == YAML_LIST)
+        problem_add(l->problems, PROBLEM_ERROR, node->where, path,
+                    "must be a map of this app's settings such as { dir: ./sales }, not a list");
+    else if (colon < node->text.n && key_row_find(str_make(node->text.p, colon), true, &row))
+        problem_add(l->problems, PROBLEM_ERROR, node->where, path,
+                    "a space is missing after the colon: write \"%.*s: …\"", (int)colon, node->text.p);
+    else
+        problem_add(l->problems, PROBLEM_ERROR, node->where, path,
+                    "must be a map of this app's settings such as { dir: ./sales }, not the text \"%.80s\"",
+                    node->text.p);
+}
+
 /* Makes the apps of one file; the map of each is appended to `out`, which has room. */
 static size_t declare(struct layers *l, const struct yaml_node *top, struct declared *out) {
     const struct yaml_node *apps = yaml_get(top, "apps");
@@ -35,8 +53,7 @@ static size_t declare(struct layers *l, const struct yaml_node *top, struct decl
     for (size_t i = 0; i < apps->n; i++) {
         const struct yaml_node *key = apps->pairs[i].key, *node = apps->pairs[i].value;
         if (node->type != YAML_MAP && node->type != YAML_NULL) {
-            problem_add(l->problems, PROBLEM_ERROR, node->where, arena_printf(l->arena, "apps.%s", key->text.p).p,
-                        "must be a map of this app's settings, not a %s", node->type == YAML_LIST ? "list" : "text");
+            app_is_no_map(l, key, node);
             continue;
         }
         struct scope *scope = layers_add_app(l, key);

@@ -1,5 +1,5 @@
 /*
- * Near is: two letters wrong in a short word (two that were swapped are two),
+ * Near is: two letters wrong in a short word (two that were swapped are one),
  * a third of a long one. '-', '_' and '.' are the same, and so is the case.
  */
 #include "config/nearest.h"

@@ -5,6 +5,7 @@
  * that are not ready yet answer 503.
  */
 #include <errno.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
@@ -18,6 +19,7 @@
 #include "control/observe.h"
 #include "control/plan.h"
 #include "control/problem_report.h"
+#include "control/reload.h"
 #include "control/signals.h"
 #include "control/watchdog.h"
 
@@ -186,6 +188,8 @@ static int boot(struct faucet *f) {
 /* ---- the end: everything is given back, in the order of who needs whom ---- */
 
 static void give_back(struct faucet *f) {
+    f->stopping = true;
+    reload_abandon(f); /* one that the keeper's end has left */
     if (f->proxy != NULL)
         proxy_end(f->proxy);
     if (f->stop_until.us != 0) {
@@ -223,6 +227,7 @@ static void give_back(struct faucet *f) {
 int faucet_serve(const struct options *o, const char *app_name) {
     struct faucet faucet, *f = &faucet;
     signals_block();
+    (void)mallopt(M_ARENA_MAX, 1); /* helper threads hardly allocate: a pool for each would be memory for nothing */
     struct keeper *keeper = keeper_fork(); /* first of all, while there is nothing that a fork could copy */
     if (keeper == NULL) {
         fprintf(stderr, "faucet: the keeper process cannot be started: %m\n");

@@ -11,6 +11,7 @@
 
 #include "base/check.h"
 #include "base/str.h"
+#include "config/nearest.h"
 #include "control/options.h"
 
 static const struct command {
@@ -31,8 +32,8 @@ static const struct command {
      command_control},
     {"stop", "stop [-c FILE] [--json]", "stop a running faucet and wait for its end", command_control},
     {"db", "db init | check [-c FILE] [--print]", "make or verify the telemetry tables in PostgreSQL", command_db},
-    {"rscript", "rscript …", "run Rscript with the environment an app would get", command_tool},
-    {"uv", "uv …", "run uv with the environment an app would get", command_tool},
+    {"rscript", "rscript ...", "run Rscript with the environment an app would get", command_tool},
+    {"uv", "uv ...", "run uv with the environment an app would get", command_tool},
 };
 
 static void usage(FILE *to) {
@@ -43,18 +44,13 @@ static void usage(FILE *to) {
 }
 
 static int unknown(const char *word) {
-    const char *nearest = NULL;
-    size_t best = 3;
-    for (size_t i = 0; i < ARRAY_LENGTH(commands); i++) {
-        size_t distance = str_distance(str_of(word), str_of(commands[i].name), best);
-        if (distance < best) {
-            best = distance;
-            nearest = commands[i].name;
-        }
-    }
+    struct nearest near;
+    nearest_init(&near, str_of(word));
+    for (size_t i = 0; i < ARRAY_LENGTH(commands); i++)
+        nearest_offer(&near, commands[i].name);
     fprintf(stderr, "faucet: there is no command \"%s\"", word);
-    if (nearest != NULL)
-        fprintf(stderr, "; did you mean \"%s\"?", nearest);
+    if (near.best != NULL)
+        fprintf(stderr, "; did you mean \"%s\"?", near.best);
     fprintf(stderr, "\n\n");
     usage(stderr);
     return EXIT_USAGE;
@@ -77,6 +73,7 @@ int command_main(int argc, char **argv, char **environ_) {
     if (argc < 2) {
         if (access("faucet.yaml", F_OK) == 0)
             return command_run("run", argv + argc, environ_);
+        fprintf(stderr, "faucet: no command is given, and there is no faucet.yaml here to be served\n\n");
         usage(stderr);
         return EXIT_USAGE;
     }

@@ -2,6 +2,7 @@
  * faucet check, config and schema: the configuration without a daemon.
  */
 #include <stdio.h>
+#include <string.h>
 
 #include "app/kind.h"
 #include "control/command.h"
@@ -11,7 +12,7 @@
 static int help(const char *text) {
     struct buf flags = {0};
     config_flags_help(&flags, false);
-    printf("%s\nSettings as flags (also --set KEY=VALUE for every key):\n%.*s", text, STR_ARG(buf_str(&flags)));
+    printf("%s\n%.*s", text, STR_ARG(buf_str(&flags)));
     buf_free(&flags);
     return EXIT_DONE;
 }
@@ -19,8 +20,13 @@ static int help(const char *text) {
 static int no_arguments(const struct options *o, size_t most) {
     if (o->arguments.n <= most)
         return EXIT_DONE;
-    fprintf(stderr, "faucet %s: \"%s\" is one word too many\n", o->command, o->arguments.v[most]);
+    fprintf(stderr, "faucet %s: \"%s\" is one word too many%s\n", o->command, o->arguments.v[most],
+            strcmp(o->command, "schema") == 0 ? "" : "; a file is named by -c FILE");
     return EXIT_USAGE;
+}
+
+static const char *plural(size_t n) {
+    return n == 1 ? "" : "s";
 }
 
 static int check(const struct options *o) {
@@ -34,9 +40,11 @@ static int check(const struct options *o) {
     else {
         problem_report_print(&problems, stderr);
         if (bad)
-            fprintf(stderr, "%s: %zu errors, %zu warnings\n", o->file_as_named, problems.errors, problems.warnings);
+            fprintf(stderr, "%s: %zu error%s, %zu warning%s\n", o->file_as_named, problems.errors,
+                    plural(problems.errors), problems.warnings, plural(problems.warnings));
         else
-            printf("%s: valid; %zu apps, %zu warnings\n", o->file_as_named, s->app_count, problems.warnings);
+            printf("%s: valid; %zu app%s, %zu warning%s\n", o->file_as_named, s->app_count, plural(s->app_count),
+                   problems.warnings, plural(problems.warnings));
     }
     snapshot_unref(s);
     problems_free(&problems);

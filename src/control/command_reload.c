@@ -46,10 +46,22 @@ static int status_of(const struct options *o, const struct control_answer *answe
     return answer->status == 404 && strcmp(o->command, "restart") == 0 ? EXIT_USAGE : EXIT_FAILED;
 }
 
+static bool leaves_no_app(const json_t *json) {
+    const json_t *plan = json_object_get(json, "plan"), *row;
+    size_t i;
+    json_array_foreach(plan, i, row) {
+        if (strcmp(text_of(row, "action"), "drop") != 0)
+            return false;
+    }
+    return json_array_size(plan) > 0;
+}
+
 static void print_done(const struct options *o, const json_t *json) {
     double seconds = (double)number_of(json, "took_ms") / 1000;
     if (strcmp(o->command, "plan") == 0)
-        printf("this is what faucet reload would do; config %lld (%s) serves\n", number_of(json, "config"),
+        printf("this is what faucet reload%s would do%s; config %lld (%s) serves\n",
+               leaves_no_app(json) ? " --force" : "",
+               leaves_no_app(json) ? " (refused without --force: no app would be left)" : "", number_of(json, "config"),
                text_of(json, "hash"));
     else if (strcmp(o->command, "restart") == 0)
         printf("%s: new workers serve, after %.1f s\n", o->arguments.v[0], seconds);

@@ -16,7 +16,7 @@ static int help(const struct options *o) {
                       "Serves one app; its name is the last part of DIR, its route is /.\n"
                     : "faucet run -c FILE [--wait-ready] [settings]\n\n"
                       "Serves the apps of FILE. --wait-ready: shows a line per app, then the URLs.\n");
-    printf("\nSettings as flags (also --set KEY=VALUE for every key):\n%.*s", STR_ARG(buf_str(&flags)));
+    printf("\n%.*s", STR_ARG(buf_str(&flags)));
     buf_free(&flags);
     return EXIT_DONE;
 }
@@ -64,7 +64,8 @@ int command_run(const char *name, char *const *words, char *const *environ_) {
         if (o.help)
             status = help(&o);
         else if (o.arguments.n > 0)
-            fprintf(stderr, "faucet %s: \"%s\" is one word too many\n", name, o.arguments.v[0]);
+            fprintf(stderr, "faucet %s: \"%s\" is one word too many; %s\n", name, o.arguments.v[0],
+                    o.start ? "the app's directory is named by --dir DIR" : "the file is named by -c FILE");
         else if (o.start && o.file != NULL)
             fprintf(stderr, "faucet start: serves one app without a file; for %s use faucet run\n", o.file_as_named);
         else

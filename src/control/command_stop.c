@@ -15,7 +15,8 @@ static long long number_of(const json_t *json, const char *key) {
 static void say(const struct control_command *c, const json_t *counts, const char *end) {
     long long exchanges = number_of(counts, "exchanges"), tunnels = number_of(counts, "tunnels");
     if (!c->options->json && exchanges + tunnels > 0)
-        fprintf(stderr, "faucet stop: waiting for %lld exchanges and %lld tunnels%s\n", exchanges, tunnels, end);
+        fprintf(stderr, "faucet stop: waiting for what is under way (requests: %lld, WebSockets: %lld)%s\n", exchanges,
+                tunnels, end);
 }
 
 /* Its end may come while we ask: then there is nothing to say. */

@@ -32,7 +32,8 @@ static const struct {
     enum control_open open;
     const char *why;
 } errors[] = {
-    {ENOENT, CONTROL_NOBODY, "there is no such socket"},
+    {ENOENT, CONTROL_NOBODY,
+     "there is no such socket (where another user runs it: --control unix:PATH, the log says it at the start)"},
     {ENOTDIR, CONTROL_NOBODY, "there is no such socket"},
     {ECONNREFUSED, CONTROL_NOBODY, "nobody answers there: the daemon was killed, or the file is no socket"},
     {EACCES, CONTROL_DENIED, "permission denied: ask as the user that faucet runs as, or as root"},

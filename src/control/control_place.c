@@ -182,7 +182,9 @@ static const char *find_only_one(const struct options *o, const char **why, bool
     }
     *none = found.count == 0;
     if (found.count == 0)
-        *why = arena_printf(o->arena, "no control socket answers in %.*s; name the daemon with -c FILE or --control",
+        *why = arena_printf(o->arena,
+                            "no control socket answers in %.*s; name the daemon with -c FILE, or, where another user "
+                            "runs it, its socket with --control unix:PATH (the log says it at the start)",
                             STR_ARG(buf_str(&places)))
                    .p;
     else if (found.count > 1)

@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/miniobj.h"
@@ -40,9 +41,9 @@ struct reload {
     struct plan *plan;
     struct candidate **candidates; /* by row */
     size_t waiting;                /* candidates that are not ready yet */
-    bool starting;                 /* candidates are being started: none may finish it yet */
     struct listeners_plan listeners;
-    char *why; /* allocated: what failed */
+    const char *log_made; /* in next: the log file that was not there before; NULL: none */
+    char *why;            /* allocated: what failed */
     const char *failed_app;
     struct loop_freed freed;
 };
@@ -97,6 +98,9 @@ static void unprepare(struct reload *r) {
     }
     listeners_abandon(&r->listeners);
     telemetry_abandon(r->faucet->telemetry);
+    if (r->log_made != NULL)
+        (void)unlink(r->log_made);
+    r->log_made = NULL;
 }
 
 static void detach(struct reload *r) {
@@ -205,6 +209,14 @@ static void commit_now(struct reload *r) {
 
 /* ---- prepare ---- */
 
+/* One that has nothing left to move its traffic to; NULL: none. */
+static const char *app_without_worker(const struct reload *r) {
+    for (size_t i = 0; i < r->plan->n; i++)
+        if (r->candidates[i] != NULL && candidate_ready(r->candidates[i]) == 0)
+            return r->plan->rows[i].name;
+    return NULL;
+}
+
 static void candidate_done(void *owner, struct candidate *c, const char *why) {
     struct reload *r;
     CAST_OBJ_NOTNULL(r, owner, RELOAD_MAGIC);
@@ -217,7 +229,11 @@ static void candidate_done(void *owner, struct candidate *c, const char *why) {
         fail(r, r->plan->rows[i].name, "%s: %s", r->plan->rows[i].name, why);
         return;
     }
-    if (--r->waiting == 0 && !r->starting)
+    if (--r->waiting > 0)
+        return;
+    if ((why = app_without_worker(r)) != NULL)
+        fail(r, why, "%s: %s", why, "its workers were ready, and ended before the other apps were");
+    else
         commit_now(r);
 }
 
@@ -228,7 +244,6 @@ static bool needs_candidate(const struct plan_row *row) {
 static void start_candidates(struct reload *r) {
     struct faucet *f = r->faucet;
     r->candidates = ARENA_ARRAY(r->arena, struct candidate *, r->plan->n + 1);
-    r->starting = true;
     for (size_t i = 0; i < r->plan->n; i++) {
         struct plan_row *row = &r->plan->rows[i];
         if (!needs_candidate(row))
@@ -236,21 +251,28 @@ static void start_candidates(struct reload *r) {
         r->waiting++;
         r->candidates[i] = candidate_start(f->apps, app_find(f->apps, row->name), r->next, row->to, candidate_done, r);
     }
-    r->starting = false;
     if (r->waiting == 0)
         commit_now(r);
     else
         notify(f->options->environ_, "STATUS=Reloading: %zu apps start beside the old ones", r->waiting);
 }
 
-/* A file that cannot be written is found out now, and not by the log's thread later. */
-static bool log_file_usable(const struct daemon_settings *d) {
-    if (d->log_file == NULL)
+static bool same_path(const char *a, const char *b) {
+    return a != NULL && b != NULL && strcmp(a, b) == 0;
+}
+
+/* A file that cannot be written is found out now, and not by the log's thread later. False with errno. */
+static bool log_file_usable(struct reload *r) {
+    const char *path = r->next->daemon.log_file;
+    struct stat st;
+    if (path == NULL)
         return true;
-    int fd = open(d->log_file, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NONBLOCK, 0640);
+    bool there = same_path(path, r->from->daemon.log_file) || lstat(path, &st) == 0;
+    int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NONBLOCK, 0640);
     if (fd < 0)
         return false;
     close(fd);
+    r->log_made = there ? NULL : path;
     return true;
 }
 
@@ -258,7 +280,7 @@ static void prepare(struct reload *r) {
     struct faucet *f = r->faucet;
     char *error = NULL;
     const struct daemon_settings *d = &r->next->daemon;
-    if (!log_file_usable(d) || fault_injected(f->options->environ_, "log")) {
+    if (!log_file_usable(r) || fault_injected(f->options->environ_, "log")) {
         fail(r, NULL, "log.file: %s cannot be written: %s", d->log_file ? d->log_file : "", strerror(errno));
         return;
     }
@@ -324,7 +346,7 @@ static void name_removed(const struct reload *r, struct buf *names) {
 }
 
 static bool refuse_empty(struct reload *r) {
-    if (r->next->app_count > 0 || r->force)
+    if (r->next->app_count > 0 || r->from->app_count == 0 || r->force)
         return false;
     struct buf names = {0};
     name_removed(r, &names);
@@ -336,34 +358,38 @@ static bool refuse_empty(struct reload *r) {
     return true;
 }
 
-/* Takes the waiters of what it replaces over. */
+/* Takes the waiters of what it replaces over. Those of a restart are told instead: a reload may keep the old workers.
+ */
 static void supersede(struct reload *old, struct reload *new) {
-    if (old == NULL)
-        return;
-    log_info(old->faucet->log, "reload asked by %s: abandoned, a newer one starts over with the newest file", old->who);
-    old->faucet->reloads.ended[RELOAD_SUPERSEDED]++;
+    log_info(old->faucet->log, "%s asked by %s: abandoned, a newer one starts over with the newest file",
+             old->restarting != NULL ? "restart" : "reload", old->who);
     unprepare(old);
-    if (old->restarting != NULL) { /* who asked for new workers is not served by a reload that may keep the old ones */
+    detach(old);
+    new->force |= old->force;
+    if (old->restarting != NULL) {
         XXXASSERT(asprintf(&old->why, "a reload asked by %s came in between; ask again", new->who) > 0);
         tell(old, RELOAD_FAILED);
+        return;
     }
+    old->faucet->reloads.ended[RELOAD_SUPERSEDED]++;
     LIST_FOREACH (&old->waiters, struct waiter, w, node) {
         list_move(&new->waiters, &w->node);
     }
-    new->force |= old->force;
-    detach(old);
 }
 
 void reload_begin(struct faucet *f, const struct reload_request *request) {
     CHECK_OBJ_NOTNULL(f, FAUCET_MAGIC);
-    struct reload *r = reload_new(f, request);
+    struct reload *r = reload_new(f, request), *old = f->reload;
     log_info(f->log, "reload asked by %s", request->who);
     if (f->stopping) {
         fail(r, NULL, "%s%s", "faucet is stopping", "");
         return;
     }
-    supersede(f->reload, r);
     f->reload = r;
+    if (old != NULL)
+        supersede(old, r);
+    if (f->reload != r) /* who was told has asked for the next, which took this one over, or for a stop */
+        return;
     notify(f->options->environ_, "RELOADING=1\nMONOTONIC_USEC=%lld\nSTATUS=Reloading", (long long)mono_now().us);
     if (load_and_plan(r) && !refuse_empty(r))
         prepare(r);

@@ -48,8 +48,8 @@ static void drained(void *faucet) {
 static void deadline_passed(struct deadline *d) {
     struct faucet *f = CONTAINER_OF(d, struct faucet, stop_deadline);
     CHECK_OBJ(f, FAUCET_MAGIC);
-    log_warn(f->log, "stopping: shutdown.timeout passed; closing %zu exchanges and %zu tunnels", f->proxy->busy.length,
-             f->proxy->tunnels.length);
+    log_warn(f->log, "stopping: shutdown.timeout passed; cutting what is under way (requests: %zu, WebSockets: %zu)",
+             f->proxy->busy.length, f->proxy->tunnels.length);
     f->proxy->drained = NULL;
     proxy_close_all(f->proxy);
     stop_apps(f);
@@ -57,10 +57,12 @@ static void deadline_passed(struct deadline *d) {
 
 static void say_what_it_waits_for(struct faucet *f) {
     dur_t left = mono_since(mono_now(), f->stop_until);
-    log_info(f->log, "stopping: waiting for %zu exchanges and %zu tunnels, %.0f s at most; a second signal stops now",
+    log_info(f->log,
+             "stopping: waiting for what is under way (requests: %zu, WebSockets: %zu), %.0f s at most; "
+             "a second signal (Ctrl-C) stops now",
              f->proxy->busy.length, f->proxy->tunnels.length, left > 0 ? (double)left / (double)DUR_S : 0);
-    notify(f->options->environ_, "STATUS=Stopping: waiting for %zu exchanges and %zu tunnels", f->proxy->busy.length,
-           f->proxy->tunnels.length);
+    notify(f->options->environ_, "STATUS=Stopping: waiting for what is under way (requests: %zu, WebSockets: %zu)",
+           f->proxy->busy.length, f->proxy->tunnels.length);
 }
 
 static void remind(struct deadline *d) {

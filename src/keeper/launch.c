@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #define PATH_WITHOUT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -63,13 +64,13 @@ static _Noreturn void child_fail(int pipe, enum launch_step step, int error) {
     _exit(127);
 }
 
-/* Ignored signals pass through exec (an ignored SIGPIPE, for one), and so does the mask. */
+/* Ignored signals pass through exec (an ignored SIGPIPE, for one), and so does the mask. The C library keeps two
+ * signals for itself and does not let go of them; who started us may have ignored even those, so the kernel is asked
+ * (rt_sigaction(2); all zeros is SIG_DFL without flags). */
 static void child_signals(void) {
-    struct sigaction sa;
-    memset(&sa, 0, sizeof sa);
-    sa.sa_handler = SIG_DFL;
+    static const unsigned long as_at_first[8];
     for (int s = 1; s <= SIGRTMAX; s++)
-        (void)sigaction(s, &sa, NULL); /* fails for KILL, STOP and libc's own two: they have no handler to reset */
+        (void)syscall(SYS_rt_sigaction, s, as_at_first, NULL, 8); /* fails for KILL and STOP, which have none */
     sigset_t none;
     sigemptyset(&none);
     (void)sigprocmask(SIG_SETMASK, &none, NULL);

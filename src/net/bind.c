@@ -235,6 +235,7 @@ static bool resolve_name(struct str host, uint16_t port, struct address *a, cons
         return false;
     }
     const struct addrinfo *chosen = all;
+    ASSERT(chosen != NULL); /* getaddrinfo(3): success is at least one */
     for (const struct addrinfo *i = all; i != NULL; i = i->ai_next)
         if (i->ai_family == AF_INET) {
             chosen = i;

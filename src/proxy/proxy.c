@@ -59,14 +59,16 @@ void proxy_use(struct proxy *p, struct snapshot *s) {
     struct route_table *old_routes = p->routes;
     struct app **old_live = p->live;
     p->snapshot = snapshot_ref(s);
-    p->routes = route_table_new(s);
+    if (s != old) /* the same again: an app was restarted */
+        p->routes = route_table_new(s);
     p->limits.header_size = (size_t)s->daemon.limit_header_size;
     p->connection_limit = connection_limit(s);
     p->live = calloc(s->app_count ? s->app_count : 1, sizeof *p->live);
     XXXAN(p->live);
     for (size_t i = 0; i < s->app_count; i++)
         p->live[i] = app_find(p->apps, s->apps[i]->name);
-    former_routes_keep(p, old, old_routes, old_live);
+    if (s != old)
+        former_routes_keep(p, old, old_routes, old_live);
     free(old_live);
     snapshot_unref(old);
     proxy_ended(p); /* limits.connections may be higher now */
@@ -74,7 +76,10 @@ void proxy_use(struct proxy *p, struct snapshot *s) {
 
 void proxy_listen(struct proxy *p, struct listener *l) {
     list_append(&p->listeners, &l->node);
-    listener_start(l, client_accept, p);
+    if (p->accept_paused)
+        listener_stop(l);
+    else
+        listener_start(l, client_accept, p);
 }
 
 size_t proxy_client_count(const struct proxy *p) {

@@ -73,7 +73,7 @@ static void spool_run_write(struct spool *s) {
 }
 
 static void spool_run_read(struct spool *s, size_t want) {
-    char *p = buf_reserve(&s->work.bytes, want);
+    char *p = buf_reserve(&s->work.bytes, want); /* spool_submit saw to the room */
     ssize_t n;
     do
         n = pread(s->work.fd, p, want, (off_t)s->work.offset);
@@ -143,9 +143,13 @@ static void spool_submit(struct spool *s, bool write, uint64_t offset) {
     s->work.write = write;
     s->work.offset = offset;
     s->work.fd = s->fd;
+    if (!write) /* here, and not in the thread: the allocator would keep a pool for every thread that allocates */
+        (void)buf_reserve(&s->work.bytes, spool_read_size(s));
     s->work.job.run = spool_run;
     s->work.job.done = spool_done;
     s->busy = helper_submit(s->helpers, &s->work.job);
+    if (!s->busy && !write)
+        buf_free(&s->work.bytes);
 }
 
 /* A full ring towards the helpers counts as a failed write: nobody would come back to try again. */

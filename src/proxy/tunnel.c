@@ -292,6 +292,7 @@ void tunnel_begin(struct exchange *x) {
     deadline_clear(&u->conn.deadline);
     tunnel_keepalive(c->conn.fd);
     endpoint_pin(t->endpoint, &t->client_key);
+    former_routes_pinned(t->proxy, x);
     struct direction down = direction_down(t, false), up = direction_up(t);
     if (direction_write(&down) && direction_write(&up))
         tunnel_moved(t);

@@ -73,7 +73,7 @@ static char *put_segment(char *out, struct str path, size_t *taken) {
     while (i < path.n && path.p[i] != '/') {
         unsigned char c = (unsigned char)path.p[i];
         if (c == '%') {
-            c = (unsigned char)(hex_value(path.p[i + 1]) << 4 | hex_value(path.p[i + 2]));
+            c = (unsigned char)((unsigned)hex_value(path.p[i + 1]) << 4 | (unsigned)hex_value(path.p[i + 2]));
             i += 3;
             if (!is_unreserved(c)) {
                 out = put_encoded(out, c);

@@ -363,3 +363,28 @@ def test_samples_pass_check():
     for path in glob.glob(os.path.join(ROOT, "conf", "*.yaml")):
         done = subprocess.run([BIN, "check", "--no-paths", "-c", path], capture_output=True, text=True, timeout=20)
         assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("words, said", [
+    ([], "no command is given, and there is no faucet.yaml here"),
+    (["relaod"], 'did you mean "reload"?'),
+    (["db"], 'there is no command "db"\n'),          # near to nothing, not to "uv"
+    (["run", "apps.yaml"], "name one with -c FILE"),
+    (["schema", "apps.yaml"], "is one word too many\n"),
+    (["start", "apps"], "the app's directory is named by --dir DIR"),
+])
+def test_a_command_line_that_is_almost_right(tmp_path, words, said):
+    done = subprocess.run([BIN, *words], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 64 and said in done.stderr, done.stderr
+
+
+def test_a_directory_that_is_a_file_or_missing_is_told_apart(faucet):
+    f = faucet(start=False)
+    f.write("apps:\n  a: { dir: nowhere }\n  b: { dir: faucet.yaml }\n")
+    out = f.tool("check").stderr
+    assert "nowhere: there is no such directory\n" in out and "faucet.yaml: it is not a directory\n" in out, out
+
+
+def test_help_lists_the_settings_under_one_heading():
+    out = subprocess.run([BIN, "run", "--help"], capture_output=True, text=True).stdout
+    assert out.count("Settings as flags") == 1 and out.count("each is also a key") == 1, out

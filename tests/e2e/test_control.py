@@ -311,7 +311,7 @@ def test_stop_says_what_it_waits_for(faucet):
     c.send("GET /a/hold?name=%s HTTP/1.1\r\nHost: x\r\n\r\n" % name)
     until(lambda: os.path.exists(name + ".began"))
     with subprocess.Popen([BIN, "stop", "-c", f.conf], env=f.env(), stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as p:
-        assert "1 exchanges" in p.stderr.readline()
+        assert "requests: 1," in p.stderr.readline()
         said = f.status()
         assert said["state"] == "stopping" and said["daemon"]["listeners"] == []
         assert f.tool("reload").returncode != 0, "a daemon that stops takes nothing new on"
@@ -431,6 +431,7 @@ def test_forced_reload_that_leaves_no_app(faucet):
     f.write({"apps": {}})
     done = f.tool("reload")
     assert done.returncode == 78 and "--force" in done.stderr, done
+    assert "refused without --force" in f.tool("plan").stdout
     assert f.get("/a/x").status == 200
     assert f.tool("reload", "--force").returncode == 0
     until(lambda: f.get("/a/x").status == 404)

@@ -41,7 +41,7 @@ class Before:
         self.look = settled(f, "ab")
 
     def holds(self):
-        now = settled(self.f, "ab", 15)
+        now = settled(self.f, "ab", 15, like=self.look)
         assert now == self.look
         assert self.f.config_number() == self.number
         assert self.ws.pid() == self.ws_pid

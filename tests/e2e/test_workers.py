@@ -96,6 +96,7 @@ def test_killed_worker_is_replaced(faucet):
     victim = sorted(before)[0]
     os.kill(victim, signal.SIGKILL)
     until(lambda: not processes.alive(victim))
+    f.log_contains(r"killed by signal 9")  # before that a request may still reach the dying process: 502
     for _ in range(10):      # the other one serves meanwhile
         assert f.get("/a/me").status == 200
     def both():

@@ -3,6 +3,13 @@
 
 #* @apiTitle Plumber behind faucet
 
+#* Where things are
+#* @serializer unboxedJSON
+#* @get /
+function() {
+  list(hello = "hello?name=you", docs = "__docs__/")
+}
+
 #* Say hello
 #* @param name Whom to greet
 #* @serializer unboxedJSON

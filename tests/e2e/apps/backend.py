@@ -37,13 +37,14 @@ def query(request):
 
 
 class Behaviour(Origin):
-    def __init__(self, *args, **kwargs):
-        super().__init__(*args, **kwargs)
+    def up(self):
+        """Knows all its paths before the first connection comes: a new generation is asked the moment it answers a probe."""
         self.busy = 0
         self.most_busy = 0
         for name in dir(self):
             if name.startswith("do_"):
                 self.on("/" + name[3:].replace("_", "-"), getattr(self, name))
+        super().up()
 
     def json(self, conn, value):
         conn.reply("200 OK", json.dumps(value), "Content-Type: application/json")
@@ -77,11 +78,14 @@ class Behaviour(Origin):
     def do_hold(self, conn, request):
         """/hold?name=PATH: creates PATH.began, answers when PATH.go exists."""
         conn.read_request_body(request)
-        name = query(request)["name"]
+        self.wait_for_go(query(request)["name"])
+        self.json(conn, {"worker": os.environ.get("FAUCET_WORKER_ID"), "pid": os.getpid()})
+
+    @staticmethod
+    def wait_for_go(name):
         open(name + ".began", "w").close()
         while not os.path.exists(name + ".go"):
             time.sleep(0.005)
-        self.json(conn, {"worker": os.environ.get("FAUCET_WORKER_ID"), "pid": os.getpid()})
 
     def do_never(self, conn, request):
         threading.Event().wait()
@@ -153,9 +157,11 @@ class Behaviour(Origin):
 
     # -- tunnels
     def do_ws(self, conn, request):
-        """/ws?note=FILE: a WebSocket that echoes; the text `pid` is answered with ours. A Close is noted in FILE and answered."""
+        """/ws?note=FILE: a WebSocket that echoes; the text `pid` is answered with ours. A Close is noted in FILE and answered. hold=PATH: opened as /hold answers."""
         accept = base64.b64encode(hashlib.sha1((request["Sec-WebSocket-Key"] + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11").encode()).digest())
         conn.timeout, conn.keep = 3600, False
+        if "hold" in query(request):
+            self.wait_for_go(query(request)["hold"])
         conn.send("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: %s\r\n\r\n"
                   % accept.decode())
         note = query(request).get("note")

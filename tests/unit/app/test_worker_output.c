@@ -113,11 +113,11 @@ static void the_last_lines_are_remembered(void **state) {
     begin(&w);
     worker_output_last(&w.output, &b);
     assert_int_equal(buf_length(&b), 0);
-    PUT(w.err, "1\n2\n3\n4\n5\n6\n7\n");
+    PUT(w.err, "1\n2\n  3\n4\n5\n6\n7\n8\n9\n10\n11\n12\n13\n\t14\n");
     PUT(w.out, "not this\n");
     worker_output_finish(&w.output);
     worker_output_last(&w.output, &b);
-    assert_true(str_eq(buf_str(&b), STR("3 | 4 | 5 | 6 | 7")));
+    assert_true(str_eq(buf_str(&b), STR("3 | 4 | 5 | 6 | 7 | 8 | 9 | 10 | 11 | 12 | 13 | 14")));
     buf_free(&b);
     finish(&w);
 }

@@ -100,7 +100,11 @@ static void test_distance(void **state) {
     (void)state;
     assert_int_equal(str_distance(STR("kitten"), STR("sitting"), 9), 3);
     assert_int_equal(str_distance(STR("workers"), STR("workers"), 2), 0);
-    assert_int_equal(str_distance(STR("workres"), STR("workers"), 2), 2);
+    assert_int_equal(str_distance(STR("workres"), STR("workers"), 2), 1); /* swapped */
+    assert_int_equal(str_distance(STR("dri"), STR("dir"), 1), 1);
+    assert_int_equal(str_distance(STR("ba"), STR("ab"), 2), 1);
+    assert_int_equal(str_distance(STR("badc"), STR("abcd"), 4), 2);
+    assert_int_equal(str_distance(STR("abc"), STR("cba"), 4), 2);
     assert_int_equal(str_distance(STR(""), STR("abc"), 5), 3);
     assert_int_equal(str_distance(STR("abc"), STR(""), 5), 3);
     assert_int_equal(str_distance(STR("abc"), STR("xyz"), 1), 2); /* limit + 1, not 3 */

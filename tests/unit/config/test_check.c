@@ -73,6 +73,12 @@ static void keys(void **state) {
         const char *file, *said;
     } cases[] = {
         {"lisen: x\n" APPS, "faucet.yaml:1:1: lisen: no such key; did you mean listen?"},
+        {"apps: { a: { dri: . } }\n", "apps.a.dri: no such key; did you mean dir?"},
+        {"apps:\n  a:\n    dir:apps/a\n",
+         "faucet.yaml:3:5: apps.a: a space is missing after the colon: write \"dir: …\""},
+        {"apps: { a: ./a }\n",
+         "apps.a: must be a map of this app's settings such as { dir: ./sales }, not the text \"./a\""},
+        {"apps: { a: \"http://b\" }\n", "not the text \"http://b\""},
         {"apps: { a: { dir: ., wrokers: 1 } }\n", "apps.a.wrokers: no such key; did you mean workers?"},
         {"log: { levle: info }\n" APPS, "log.levle: no such key; did you mean log.level?"},
         {"log.level: info\n" APPS, "log.level: no such key; the parts of a key are nested maps"},

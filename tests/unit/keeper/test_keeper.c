@@ -464,7 +464,8 @@ static void test_released_while_it_starts(void **state) {
     process_release(f->keeper, last.p);
 }
 
-/* The order reaches the keeper with the one to spawn: the child has not come to exec, often not even to its own group. */
+/* The order reaches the keeper with the one to spawn: the child has not come to exec, often not even to its own group.
+ */
 static void test_stopped_while_it_starts(void **state) {
     struct fixture *f = *state;
     struct run runs[50];
