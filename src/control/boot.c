@@ -5,6 +5,7 @@
  * that are not ready yet answer 503.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -52,8 +53,20 @@ static int load(struct faucet *f, struct snapshot **first) {
     return *first != NULL ? EXIT_DONE : EXIT_CONFIG;
 }
 
+/* A log that goes elsewhere than was asked for is found out when it is needed. */
+static bool can_append(const char *path) {
+    int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NONBLOCK, 0640);
+    if (fd >= 0)
+        close(fd);
+    return fd >= 0;
+}
+
 static int start_log(struct faucet *f, const struct snapshot *first) {
     const struct daemon_settings *d = &first->daemon;
+    if (d->log_file != NULL && !can_append(d->log_file)) {
+        log_error(f->log, "log.file: %s cannot be written: %s", d->log_file, strerror(errno));
+        return EXIT_FAILED;
+    }
     if (!log_start_thread(f->log))
         return failed(f, "the log's thread cannot be started");
     log_configure(f->log, (enum log_level)d->log_level, (enum log_format)d->log_format, d->log_file, d->log_max_size);
