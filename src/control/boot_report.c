@@ -56,6 +56,8 @@ static void print_urls(struct boot_report *r) {
         printf("  %-16s %s%s%s\n", a->name, host ? "http://" : r->base, host ? a->host.v[0] : "", a->route.v[0]);
     }
     printf("\nCtrl-C stops.\n");
+    snapshot_unref(r->snapshot); /* nothing is kept for a report that was given */
+    r->snapshot = NULL;
 }
 
 /* Printing happens in the loop: a line that a full pipe would hold up is left out. */
@@ -65,8 +67,8 @@ static bool output_takes(void) {
 }
 
 void boot_report_state(struct boot_report *r, const char *app, enum app_state state, const char *reason) {
-    const struct app_config *a = snapshot_app(r->snapshot, app);
-    if (r->done || a == NULL)
+    const struct app_config *a = r->done ? NULL : snapshot_app(r->snapshot, app);
+    if (a == NULL)
         return;
     if (state == APP_STATE_READY && !r->ready[a->index]) {
         r->ready[a->index] = true;

@@ -61,7 +61,7 @@ void telemetry_session(struct telemetry *t, const struct snapshot *s, const stru
 void telemetry_config(struct telemetry *t, const struct config_event *e);
 
 /* ---- the end ---- */
-/* Sends what there is, `timeout` at most; then stopped(owner), perhaps from inside this call. Events may still come. */
+/* Sends what there is, `timeout` at most (less where the database does not answer and all is on disk); then stopped(owner), perhaps from inside this call. Events may still come. */
 void telemetry_stop(struct telemetry *t, dur_t timeout, void (*stopped)(void *owner), void *owner);
 /* The account of every destination, in the log. */
 void telemetry_log_accounts(const struct telemetry *t);

@@ -7,6 +7,8 @@
 
 /* A pool may miss its deadline by a turn; nobody waits longer than that for it. */
 #define LATE (DUR_S / 4)
+/* What is on disk is not lost: a database that does not answer when we stop gets this long to do so. */
+#define PATIENCE (2 * DUR_S)
 
 static void look_stopped(struct telemetry *t) {
     if (t->stopped == NULL)
@@ -41,13 +43,26 @@ void telemetry_stop_late(struct deadline *deadline) {
     look_stopped(t);
 }
 
+static dur_t time_for(const struct destination *d, dur_t timeout) {
+    struct pool_status s;
+
+    if (d->pool == NULL || destination_is_empty(d))
+        return 0;
+    pool_status(d->pool, &s);
+    return d->directory != NULL && !s.reachable && timeout > PATIENCE ? PATIENCE : timeout;
+}
+
 void telemetry_stop(struct telemetry *t, dur_t timeout, void (*stopped)(void *owner), void *owner) {
     CHECK_OBJ_NOTNULL(t, TELEMETRY_MAGIC);
     deadline_clear(&t->janitor); /* destinations stay where they are from now on */
     LIST_FOREACH (&t->destinations, struct destination, d, node) {
-        d->drained = d->pool == NULL || destination_is_empty(d) || timeout <= 0;
-        if (!d->drained)
-            pool_drain(d->pool, timeout); /* which may report at once: t->stopped is not set yet */
+        dur_t time = time_for(d, timeout);
+        d->drained = time <= 0;
+        if (d->drained)
+            continue;
+        log_info(t->env.log, "stopping: sending %zu events to %s, %.1f s at most", destination_queued(d), d->name,
+                 (double)time / (double)DUR_S);
+        pool_drain(d->pool, time); /* which may report at once: t->stopped is not set yet */
     }
     t->stopped = stopped;
     t->stopped_owner = owner;
