@@ -106,7 +106,9 @@ class Client:
 
     def read(self, c):
         try:
-            more = c.sock.recv(262144)
+            more = c.sock.recv(262144, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return  # the event was of another connection that had this descriptor
         except OSError:
             more = b""
         now = time.monotonic()

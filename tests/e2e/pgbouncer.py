@@ -27,7 +27,6 @@ pool_mode = transaction
 default_pool_size = 10
 server_login_retry = 0.5
 logfile = {dir}/log
-pidfile = {dir}/pid
 """
 
 
@@ -43,17 +42,11 @@ class Bouncer:
             f.write(CONFIG.format(pg=pg, dir=self.dir, user=USER))
         if pg.owner:
             os.chown(self.dir, pg.owner.pw_uid, pg.owner.pw_gid)
-        argv = (["runuser", "-u", USER, "--"] if pg.owner else []) + [program, "-q", path]
-        self.process = subprocess.Popen(argv, cwd=self.dir, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        until(lambda: self.pid and self.admin("SHOW VERSION", check=False).returncode == 0, 20, "pgbouncer answers")
-
-    @property
-    def pid(self):
-        try:
-            with open(os.path.join(self.dir, "pid")) as f:
-                return int(f.read())
-        except (OSError, ValueError):
-            return None
+        # not by runuser: it stops itself with its child, and goes on with nobody
+        as_owner = {"user": pg.owner.pw_uid, "group": pg.owner.pw_gid, "extra_groups": []} if pg.owner else {}
+        self.process = subprocess.Popen([program, "-q", path], cwd=self.dir, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                        stderr=subprocess.DEVNULL, **as_owner)
+        until(lambda: self.admin("SHOW VERSION", check=False).returncode == 0, 20, "pgbouncer answers")
 
     def string(self, dbname="postgres", user=USER):
         return "host=%s port=%d user=%s dbname=%s" % (self.dir, self.port, user, dbname)
@@ -71,20 +64,19 @@ class Bouncer:
         self.admin("RESUME")
 
     def freeze(self):
-        os.kill(self.pid, signal.SIGSTOP)
+        self.process.send_signal(signal.SIGSTOP)
 
     def thaw(self):
-        os.kill(self.pid, signal.SIGCONT)
+        self.process.send_signal(signal.SIGCONT)
 
     def log(self):
         with open(os.path.join(self.dir, "log"), errors="replace") as f:
             return f.read()
 
     def close(self):
-        pid = self.pid
-        if pid and self.process.poll() is None:
+        if self.process.poll() is None:
             self.thaw()
-            os.kill(pid, signal.SIGTERM)  # at once, whoever is connected
+            self.process.terminate()  # at once, whoever is connected
         self.process.wait(20)
         shutil.rmtree(self.dir, ignore_errors=True)
 
