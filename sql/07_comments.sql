@@ -9,7 +9,7 @@ COMMENT ON COLUMN faucet_http_events.worker_route IS 'The path prefix that led t
 COMMENT ON COLUMN faucet_http_events.worker_id IS 'Number of the worker in its app, from 1; NULL: no worker';
 COMMENT ON COLUMN faucet_http_events.ip_addr IS 'The client''s address; NULL: a Unix socket, or telemetry.ip is off';
 COMMENT ON COLUMN faucet_http_events.method IS 'GET, POST, …; NULL: the request could not be parsed';
-COMMENT ON COLUMN faucet_http_events.path IS 'As the worker saw it, without worker_route; NULL: not parsable';
+COMMENT ON COLUMN faucet_http_events.path IS 'As the worker saw it, without worker_route; whole where that is NULL; NULL: not parsable';
 COMMENT ON COLUMN faucet_http_events.query_params IS 'What followed the ?, as it was sent; NULL: nothing, or telemetry.query_params is off';
 COMMENT ON COLUMN faucet_http_events.http_version IS 'HTTP/1.0 or HTTP/1.1';
 COMMENT ON COLUMN faucet_http_events.status IS 'HTTP status; 499: the client left first; NULL: faucet ended before the reply did';

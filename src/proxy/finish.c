@@ -8,7 +8,7 @@
 #include "proxy/exchange.h"
 #include "proxy/recycle.h"
 
-/* Rules of DESIGN section 8: without a worker the row is the daemon's own. */
+/* Where an app has workers and none was reached, the row is the daemon's own. */
 static void fill_target(const struct exchange *x, struct request_event *e) {
     const struct telemetry_settings *own = &x->snapshot->daemon.telemetry;
     bool worker = x->config != NULL && x->target[0] != '\0';
@@ -17,8 +17,9 @@ static void fill_target(const struct exchange *x, struct request_event *e) {
     e->worker_id = worker ? x->worker_id : 0;
     e->generation = worker ? x->generation : 0;
     e->worker_route = worker ? x->prefix : STR_NONE;
-    e->namespace = str_of(worker ? x->config->telemetry.namespace : own->namespace);
-    e->version = str_of(worker ? x->config->telemetry.version : own->version);
+    bool app = worker || (x->config != NULL && x->config->type == APP_STATIC); /* which answers by itself */
+    e->namespace = str_of(app ? x->config->telemetry.namespace : own->namespace);
+    e->version = str_of(app ? x->config->telemetry.version : own->version);
 }
 
 static void describe(const struct exchange *x, struct request_event *e) {
@@ -48,6 +49,8 @@ static void describe(const struct exchange *x, struct request_event *e) {
         e->user_agent = http_value(x->request, STR("User-Agent"));
     }
     fill_target(x, e);
+    if (e->worker_route.p == NULL)
+        e->path = e->raw_path; /* no prefix to put before it: a row says which app was wanted all the same */
 }
 
 static bool is_observed(const struct exchange *x) {
