@@ -121,14 +121,17 @@ static void finish_talk(struct pg_session *s) {
 static void proceed(struct pg_session *s) {
     bool alive = !s->broken && read_input(s);
     bool over = take_results(s);
+    int left = alive && !over ? push(s) : 0;
 
-    if (over && alive && PQstatus(s->pg) == CONNECTION_OK) {
-        finish_talk(s);
+    /* An error in the middle of a COPY may have been read already, all the server has to say; libpq shows it now. */
+    if (!over && s->filled)
+        over = take_results(s);
+    if (!alive || left < 0 || PQstatus(s->pg) == CONNECTION_BAD) {
+        give_up(s);
         return;
     }
-    int left = alive ? push(s) : -1;
-    if (left < 0 || PQstatus(s->pg) == CONNECTION_BAD) {
-        give_up(s);
+    if (over) {
+        finish_talk(s);
         return;
     }
     if (s->talk != NULL)

@@ -156,6 +156,8 @@ static void feed_idle(struct pool *p) {
 
 void pool_pump(struct pool *p) {
     CHECK_OBJ_NOTNULL(p, POOL_MAGIC);
+    for (size_t kind = 0; kind < RECORD_KINDS; kind++)
+        (void)lane_is_active(&p->lanes[kind]); /* what is due is noted, whoever sends it */
     feed_idle(p);
     bool wants = wants_link(p);
     if (wants && p->connect_at.us <= p->options.loop->now.us) {

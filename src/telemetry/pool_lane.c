@@ -81,9 +81,7 @@ bool lane_is_active(struct lane *l) {
 }
 
 mono_t lane_next(const struct lane *l) {
-    if (lane_waiting(l) == 0)
-        return MONO_NONE;
-    if (l->not_before.us <= now_of(l).us)
+    if (l->not_before.us <= now_of(l).us) /* due also where nothing waits: the next event relies on it */
         return l->due;
     return l->flush == 0 && !is_full(l) && l->due.us > l->not_before.us ? l->due : l->not_before;
 }
