@@ -31,7 +31,8 @@ struct destination {
     struct pool *pool;                    /* NULL: PREPARED, LEFT, or the string was refused (error) */
     char *error;                          /* why the queue is not on disk, or there is no pool; NULL: all is well */
     bool wanted;                          /* telemetry_use: named by the new snapshot */
-    bool drained;                         /* telemetry_stop: it has reported */
+    bool drained;                         /* telemetry_stop: it has reported, or is not waited for any longer */
+    mono_t silent_since;                  /* telemetry_stop: since when it has not answered */
     const struct snapshot *current;       /* for gap rows: the one in use, telemetry's reference */
 };
 

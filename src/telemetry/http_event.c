@@ -1,6 +1,6 @@
 /*
  * On the path of every request, twice (reserved, finished): no printf, one
- * buffer, and the fields that every row has come first.
+ * buffer; what the end of a request may change comes last.
  */
 #include "telemetry/http_event.h"
 
@@ -73,7 +73,6 @@ static void write_request(struct buf *out, const struct request_event *e, const 
     struct ip ip = ip_private(&e->client, r->ip);
 
     record_ip(out, COLUMN_OF_HTTP_ip_addr, &ip);
-    record_integer(out, COLUMN_OF_HTTP_request_bytes, (int64_t)e->request_bytes);
     if (e->method.p == NULL)
         return;
     record_text(out, COLUMN_OF_HTTP_method, cut(e->method, HTTP_EVENT_METHOD_MAX));
@@ -85,12 +84,21 @@ static void write_request(struct buf *out, const struct request_event *e, const 
     record_text(out, COLUMN_OF_HTTP_trace_id, e->trace_id);
 }
 
-void http_event_write(struct buf *out, const struct request_event *e, const struct http_event_rules *r, bool ended) {
+void http_event_begin(struct buf *out, const struct request_event *e, const struct http_event_rules *r) {
     record_begin(out, RECORD_HTTP);
     record_uuid(out, COLUMN_OF_HTTP_request_uuid, &e->request_uuid);
     record_text(out, COLUMN_OF_HTTP_namespace, e->namespace);
     record_text(out, COLUMN_OF_HTTP_version, e->version);
     record_time(out, COLUMN_OF_HTTP_time, e->began);
+    write_worker(out, e);
+    write_request(out, e, r);
+    write_time(out, COLUMN_OF_HTTP_queue_us, e->queued);
+    record_integer(out, COLUMN_OF_HTTP_attempts, e->attempts);
+    record_integer(out, COLUMN_OF_HTTP_config, (int64_t)e->config);
+    record_text(out, COLUMN_OF_HTTP_instance, r->instance);
+}
+
+void http_event_end(struct buf *out, const struct request_event *e, bool ended) {
     if (e->status > 0)
         record_integer(out, COLUMN_OF_HTTP_status, e->status);
     if (ended) {
@@ -98,13 +106,8 @@ void http_event_write(struct buf *out, const struct request_event *e, const stru
         record_integer(out, COLUMN_OF_HTTP_total_us, e->total);
     }
     record_text(out, COLUMN_OF_HTTP_error, str_of(e->error));
-    write_worker(out, e);
-    write_request(out, e, r);
+    record_integer(out, COLUMN_OF_HTTP_request_bytes, (int64_t)e->request_bytes);
     record_integer(out, COLUMN_OF_HTTP_response_bytes, (int64_t)e->response_bytes);
-    write_time(out, COLUMN_OF_HTTP_queue_us, e->queued);
     write_time(out, COLUMN_OF_HTTP_first_byte_us, e->first_byte);
-    record_integer(out, COLUMN_OF_HTTP_attempts, e->attempts);
-    record_integer(out, COLUMN_OF_HTTP_config, (int64_t)e->config);
-    record_text(out, COLUMN_OF_HTTP_instance, r->instance);
     record_end(out);
 }

@@ -21,9 +21,16 @@ struct http_event_rules {
     enum ip_privacy ip;
 };
 
-/* Into out, which is begun anew. ended: with elapsed and total_us; else the form that is reserved before the reply's
- * last byte goes out. */
-void http_event_write(struct buf *out, const struct request_event *e, const struct http_event_rules *r, bool ended);
+/* Into out, which is begun anew: what is known before the reply's last byte goes out and stays as it is. */
+void http_event_begin(struct buf *out, const struct request_event *e, const struct http_event_rules *r);
+/* Behind it: what the end of the request may change, and the record's end. ended: with elapsed and total_us; else it is
+ * the form that is reserved. */
+void http_event_end(struct buf *out, const struct request_event *e, bool ended);
+static inline void http_event_write(struct buf *out, const struct request_event *e, const struct http_event_rules *r,
+                                    bool ended) {
+    http_event_begin(out, e, r);
+    http_event_end(out, e, ended);
+}
 
 /* "a=1&b&=x" → "a&b&": what is before the first '=' of each piece. Appends. */
 void query_keys(struct buf *out, struct str query);

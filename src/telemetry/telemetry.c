@@ -316,7 +316,7 @@ struct telemetry *telemetry_new(const struct telemetry_env *env) {
     list_init(&t->destinations);
     list_init(&t->epochs);
     deadline_init(&t->janitor, env->loop, clean);
-    deadline_init(&t->late, env->loop, telemetry_stop_late);
+    deadline_init(&t->look, env->loop, telemetry_stop_look);
     return t;
 }
 
@@ -331,7 +331,7 @@ void telemetry_free(struct telemetry *t) {
         destination_free(d);
     }
     deadline_destroy(&t->janitor);
-    deadline_destroy(&t->late);
+    deadline_destroy(&t->look);
     buf_free(&t->record);
     free(t->instance);
     free(t->state_dir);

@@ -16,8 +16,9 @@ static void append(struct telemetry *t, struct destination *d, enum record_kind 
 
 /* ---- requests ---- */
 
-static struct destination *write_request(struct telemetry *t, const struct snapshot *s, const struct app_config *app,
-                                         const struct request_event *e, bool ended) {
+/* The begin of the row is in t->record then. */
+static struct destination *begin_request(struct telemetry *t, const struct snapshot *s, const struct app_config *app,
+                                         const struct request_event *e) {
     struct destination *d = telemetry_destination(t, s, app);
 
     if (d == NULL)
@@ -27,17 +28,37 @@ static struct destination *write_request(struct telemetry *t, const struct snaps
         .query = (enum query_privacy)(app != NULL ? app->telemetry.query_params : s->daemon.telemetry.query_params),
         .ip = (enum ip_privacy)(app != NULL ? app->telemetry.ip : s->daemon.telemetry.ip),
     };
-    http_event_write(&t->record, e, &r, ended);
+    http_event_begin(&t->record, e, &r);
     return d;
 }
 
 void telemetry_request_begin(struct telemetry *t, const struct snapshot *s, const struct app_config *app,
                              const struct request_event *e, struct event_slot *slot) {
     CHECK_OBJ_NOTNULL(t, TELEMETRY_MAGIC);
-    struct destination *d = write_request(t, s, app, e, false);
+    struct destination *d = begin_request(t, s, app, e);
     *slot = (struct event_slot){0};
-    if (d != NULL && !event_queue_reserve(d->queue, RECORD_HTTP, buf_str(&t->record), slot))
+    t->begun = NULL;
+    if (d == NULL)
+        return;
+    size_t length = buf_length(&t->record);
+    http_event_end(&t->record, e, false);
+    if (!event_queue_reserve(d->queue, RECORD_HTTP, buf_str(&t->record), slot)) {
         *slot = (struct event_slot){0}; /* counted as dropped */
+        return;
+    }
+    t->begun = d;
+    t->begun_uuid = e->request_uuid;
+    t->begun_length = length;
+}
+
+/* Most replies go out at once, and no other record was built in between: then its begin still stands. */
+static struct destination *resume_request(struct telemetry *t, const struct request_event *e) {
+    struct destination *d = t->begun;
+
+    if (d == NULL || memcmp(&t->begun_uuid, &e->request_uuid, sizeof t->begun_uuid) != 0)
+        return NULL;
+    t->record.end = t->record.start + t->begun_length;
+    return d;
 }
 
 void telemetry_request(struct telemetry *t, const struct snapshot *s, const struct app_config *app,
@@ -45,9 +66,16 @@ void telemetry_request(struct telemetry *t, const struct snapshot *s, const stru
     CHECK_OBJ_NOTNULL(t, TELEMETRY_MAGIC);
     if (slot != NULL && slot->queue == NULL)
         return;
-    struct destination *d = write_request(t, s, app, e, true);
+    struct destination *d = resume_request(t, e);
+    t->begun = NULL;
     if (d == NULL)
+        d = begin_request(t, s, app, e);
+    if (d == NULL) {
+        if (slot != NULL) /* its destination was forgotten: cannot be, an epoch holds it */
+            event_queue_abandon(slot);
         return;
+    }
+    http_event_end(&t->record, e, true);
     if (slot == NULL) {
         append(t, d, RECORD_HTTP);
         return;
@@ -73,6 +101,7 @@ void telemetry_log(struct telemetry *t, const struct snapshot *s, const struct a
 
     if (d == NULL)
         return;
+    t->begun = NULL;
     log_event_write(&t->record, e, o, namespace_of(s, app), version_of(s, app), str_of(t->instance), wall_now());
     append(t, d, RECORD_LOG);
 }
@@ -95,6 +124,7 @@ void telemetry_worker(struct telemetry *t, const struct snapshot *s, const struc
 
     if (d == NULL)
         return;
+    t->begun = NULL;
     record_begin(r, RECORD_WORKER);
     record_uuid(r, COLUMN_OF_WORKER_event_id, &id);
     record_text(r, COLUMN_OF_WORKER_namespace, namespace_of(s, app));
@@ -131,6 +161,7 @@ void telemetry_session(struct telemetry *t, const struct snapshot *s, const stru
     if (d == NULL)
         return;
     struct ip ip = ip_private(&e->client, (enum ip_privacy)app->telemetry.ip);
+    t->begun = NULL;
     record_begin(r, RECORD_SESSION);
     record_uuid(r, COLUMN_OF_SESSION_request_uuid, &e->request_uuid);
     record_text(r, COLUMN_OF_SESSION_namespace, namespace_of(s, app));
@@ -165,6 +196,7 @@ void telemetry_config(struct telemetry *t, const struct config_event *e) {
     if (current == NULL || current->daemon == NULL)
         return;
     const struct telemetry_settings *own = &current->snapshot->daemon.telemetry;
+    t->begun = NULL;
     record_begin(r, RECORD_CONFIG);
     record_uuid(r, COLUMN_OF_CONFIG_event_id, &id);
     record_text(r, COLUMN_OF_CONFIG_namespace, str_of(own->namespace));

@@ -27,8 +27,13 @@ struct telemetry {
     struct list destinations, epochs;
     struct deadline janitor; /* while old epochs or drained destinations are there */
     struct buf record;       /* where every record is built */
+    /* The last one was a reserved request's: whose, and how long what will not change any more is. NULL: it was not. */
+    struct destination *begun;
+    struct uuid begun_uuid;
+    size_t begun_length;
     /* telemetry_stop */
-    struct deadline late;
+    struct deadline look;
+    mono_t stop_until;
     void (*stopped)(void *owner);
     void *stopped_owner;
 };
@@ -36,6 +41,6 @@ struct telemetry {
 /* NULL: none. */
 struct destination *telemetry_destination(struct telemetry *t, const struct snapshot *s, const struct app_config *app);
 void telemetry_pool_drained(void *destination);
-void telemetry_stop_late(struct deadline *d);
+void telemetry_stop_look(struct deadline *d);
 
 #endif

@@ -5,8 +5,7 @@
 #include "base/miniobj.h"
 #include "telemetry/telemetry_parts.h"
 
-/* A pool may miss its deadline by a turn; nobody waits longer than that for it. */
-#define LATE (DUR_S / 4)
+#define LOOK (DUR_S / 4) /* how often a database is asked whether waiting for it still makes sense */
 /* What is on disk is not lost: a database that does not answer when we stop gets this long to do so. */
 #define PATIENCE (2 * DUR_S)
 
@@ -19,7 +18,7 @@ static void look_stopped(struct telemetry *t) {
     }
     void (*stopped)(void *owner) = t->stopped;
     t->stopped = NULL;
-    deadline_clear(&t->late);
+    deadline_clear(&t->look);
     stopped(t->stopped_owner);
 }
 
@@ -33,40 +32,45 @@ void telemetry_pool_drained(void *destination) {
     look_stopped(t);
 }
 
-void telemetry_stop_late(struct deadline *deadline) {
-    struct telemetry *t = CONTAINER_OF(deadline, struct telemetry, late);
+/* False: it had its time, or does not answer and all is on disk. */
+static bool is_worth_waiting(const struct telemetry *t, struct destination *d) {
+    struct pool_status s;
+    mono_t now = mono_now();
+
+    pool_status(d->pool, &s);
+    if (s.reachable || d->directory == NULL)
+        d->silent_since = now;
+    /* a pool may miss its deadline by a turn */
+    return mono_since(t->stop_until, now) < LOOK && mono_since(d->silent_since, now) < PATIENCE;
+}
+
+void telemetry_stop_look(struct deadline *deadline) {
+    struct telemetry *t = CONTAINER_OF(deadline, struct telemetry, look);
 
     CHECK_OBJ(t, TELEMETRY_MAGIC);
     LIST_FOREACH (&t->destinations, struct destination, d, node) {
-        d->drained = true;
+        d->drained = d->drained || !is_worth_waiting(t, d);
     }
+    deadline_set(&t->look, LOOK);
     look_stopped(t);
-}
-
-static dur_t time_for(const struct destination *d, dur_t timeout) {
-    struct pool_status s;
-
-    if (d->pool == NULL || destination_is_empty(d))
-        return 0;
-    pool_status(d->pool, &s);
-    return d->directory != NULL && !s.reachable && timeout > PATIENCE ? PATIENCE : timeout;
 }
 
 void telemetry_stop(struct telemetry *t, dur_t timeout, void (*stopped)(void *owner), void *owner) {
     CHECK_OBJ_NOTNULL(t, TELEMETRY_MAGIC);
     deadline_clear(&t->janitor); /* destinations stay where they are from now on */
+    t->stop_until = mono_add(mono_now(), timeout);
     LIST_FOREACH (&t->destinations, struct destination, d, node) {
-        dur_t time = time_for(d, timeout);
-        d->drained = time <= 0;
+        d->silent_since = mono_now();
+        d->drained = d->pool == NULL || timeout <= 0 || destination_is_empty(d);
         if (d->drained)
             continue;
         log_info(t->env.log, "stopping: sending %zu events to %s, %.1f s at most", destination_queued(d), d->name,
-                 (double)time / (double)DUR_S);
-        pool_drain(d->pool, time); /* which may report at once: t->stopped is not set yet */
+                 (double)timeout / (double)DUR_S);
+        pool_drain(d->pool, timeout); /* which may report at once: t->stopped is not set yet */
     }
     t->stopped = stopped;
     t->stopped_owner = owner;
-    deadline_set(&t->late, timeout + LATE);
+    deadline_set(&t->look, LOOK);
     look_stopped(t);
 }
 

@@ -208,7 +208,7 @@ class Postgres:
             os.kill(pid, signal.SIGSTOP)
 
     def resume(self):
-        for pid in self.stopped or []:
+        for pid in [*(self.stopped or []), self.process.pid]:  # runuser stops itself when its child is stopped
             try:
                 os.kill(pid, signal.SIGCONT)
             except ProcessLookupError:

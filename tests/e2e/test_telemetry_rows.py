@@ -54,12 +54,15 @@ def test_an_ordinary_request(faucet, pg, rows):
 
 
 def test_what_never_reached_a_worker_is_the_daemons(faucet, pg, rows):
-    f = faucet({"telemetry": settings(pg, rows.name, namespace="mine"), "apps": {"a": app(), "s": {"type": "static", "dir": APPS}}})
+    f = faucet({"telemetry": settings(pg, rows.name, namespace="mine"), "apps": {"a": app(), "s": {"type": "static", "dir": APPS},
+                "own": {"type": "static", "dir": APPS, "telemetry": {"namespace": "files", "version": "2"}}}})
     row = rows.of(f.get("/nowhere"))
     assert (row["target"], row["worker_route"], row["worker_id"], row["status"]) == ("faucet", None, None, 404)
     assert (row["namespace"], row["version"], row["path"]) == ("mine", None, "/nowhere")
     row = rows.of(f.get("/s/tiny.py"))
     assert (row["target"], row["status"], row["namespace"]) == ("faucet", 200, "mine")
+    row = rows.of(f.get("/own/tiny.py"))  # files have no workers: the app itself answered
+    assert (row["target"], row["worker_id"], row["namespace"], row["version"]) == ("faucet", None, "files", "2")
     row = rows.of(f.request("HEAD", "/s/tiny.py"))
     assert row["method"] == "HEAD" and row["status"] == 200
     row = rows.of(f.get("/a"))
