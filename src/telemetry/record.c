@@ -205,7 +205,5 @@ void record_json(struct buf *out, unsigned column, struct str json) {
 }
 
 void record_end(struct buf *out) {
-    struct record_reader r;
-
-    ASSERT(record_open(buf_str(out), &r));
+    ASSERT(buf_length(out) >= 2); /* all of it is looked at where it is read: this is on the path of every request */
 }
