@@ -3,8 +3,8 @@
  * when its bounds and transaction are in the queue, COMMIT. Between COMMIT and
  * its answer the batch is in doubt.
  *
- *   OPENING ──→ COPYING ──→ COMMITTING ──→ stored
- *      └───────────┴──error──→ ROLLING_BACK ──→ refused
+ *   COPYING ──→ COMMITTING ──→ stored
+ *      └───error────┴──→ ROLLING_BACK ──→ refused
  * A lost connection ends it anywhere: pg_batch_forget, then the batch goes back.
  */
 #ifndef FAUCET_TELEMETRY_PG_BATCH_H

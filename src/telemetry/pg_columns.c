@@ -5,6 +5,7 @@
  */
 #include "telemetry/pg_columns.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "telemetry/columns.h"
@@ -44,9 +45,7 @@ static bool is_true(const PGresult *r, int row, int field) {
 static char *text_of(struct buf *b) {
     char *copy;
 
-    buf_append_char(b, '\0');
-    copy = strdup(buf_str(b).p);
-    XXXAN(copy);
+    XXXASSERT(asprintf(&copy, "%.*s", STR_ARG(buf_str(b))) >= 0);
     buf_free(b);
     return copy;
 }

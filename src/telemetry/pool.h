@@ -20,7 +20,8 @@ struct pool_options {
     const char *connection;            /* libpq string or URI; copied; never logged */
     const char *sslmode, *sslrootcert; /* overrides, or NULL */
     size_t size;                       /* connections at most */
-    dur_t flush_interval, connect_timeout;
+    dur_t flush_interval;
+    dur_t connect_timeout;        /* of each address and name, unless the string says connect_timeout */
     size_t batch_bytes;           /* 1 MiB */
     void (*drained)(void *owner); /* after pool_drain: the queue is empty or the deadline passed */
     void *owner;
@@ -32,7 +33,8 @@ struct pool *pool_new(const struct pool_options *o, char **error);
 /* An event came, or the queue says ready. Cheap. */
 void pool_wake(struct pool *p);
 void pool_resize(struct pool *p, size_t size, dur_t flush_interval);
-/* Sends what there is, without waiting for fuller batches; drained() follows within `timeout`. */
+/* Sends what there is, without waiting for fuller batches; drained() follows within `timeout`, never from inside, and
+ * may free the pool. While the end of some event is not known (event_queue_reserve), the queue is not empty. */
 void pool_drain(struct pool *p, dur_t timeout);
 void pool_free(struct pool *p); /* connections are finished; batches go back to the queue */
 
@@ -45,8 +47,9 @@ struct pool_status {
 };
 void pool_status(const struct pool *p, struct pool_status *s);
 
-/* "host:port/dbname as user": stable and without secrets; for queue/<hash>, logs and status. Allocated; NULL: *error.
- */
+/* "host:port/dbname as user" (several hosts: "a:5432,b:5432/…"): stable and without secrets; for queue/<hash>, logs and
+ * status. With what the service file and PG… variables add. sslmode is checked, no more. Blocks, as pool_new does,
+ * where a user name is looked up. Allocated; NULL: *error. */
 char *pool_destination(const char *connection, const char *sslmode, char **error);
 
 #endif

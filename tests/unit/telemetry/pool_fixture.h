@@ -87,6 +87,11 @@ static inline int server_close(struct server *s) {
 
 /* ---- questions to a database, by libpq, blocking ---- */
 
+static inline void sql_noise(void *owner, const char *message) {
+    (void)owner;
+    (void)message;
+}
+
 static inline PGconn *sql_open(const struct server *s, const char *dbname) {
     char string[300];
 
@@ -95,6 +100,7 @@ static inline PGconn *sql_open(const struct server *s, const char *dbname) {
     PGconn *c = PQconnectdb(string);
     if (PQstatus(c) != CONNECTION_OK)
         fail_msg("%s", PQerrorMessage(c));
+    (void)PQsetNoticeProcessor(c, sql_noise, NULL);
     return c;
 }
 
