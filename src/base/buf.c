@@ -36,7 +36,7 @@ static void grow(struct buf *b, size_t n) {
     *b = (struct buf){data, 0, length, capacity};
 }
 
-char *buf_reserve(struct buf *b, size_t n) {
+char *buf_make_room(struct buf *b, size_t n) {
     XXXASSERT(n <= BUF_MAX && b->capacity <= BUF_MAX);
     if (b->capacity - b->end < n || b->data == NULL) {
         size_t length = buf_length(b);

@@ -23,8 +23,12 @@ static inline size_t buf_length(const struct buf *b) {
 static inline struct str buf_str(const struct buf *b) {
     return (struct str){b->data == NULL ? NULL : b->data + b->start, b->end - b->start};
 }
+/* The slow half of buf_reserve: moves or grows. */
+char *buf_make_room(struct buf *b, size_t n);
 /* Room for at least n more bytes at the returned place; old contents may move. Then buf_commit what was written. */
-char *buf_reserve(struct buf *b, size_t n);
+static inline char *buf_reserve(struct buf *b, size_t n) {
+    return b->data != NULL && b->capacity - b->end >= n ? b->data + b->end : buf_make_room(b, n);
+}
 /* Bytes that can be written at buf_reserve's place without moving. */
 static inline size_t buf_room(const struct buf *b) {
     return b->capacity - b->end;

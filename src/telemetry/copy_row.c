@@ -5,13 +5,15 @@
  */
 #include "telemetry/copy_row.h"
 
+#include <endian.h>
 #include <inttypes.h>
 
 #define POSTGRES_EPOCH INT64_C(946684800000000) /* 2000-01-01 in µs since 1970 */
 
-static void put_be(char *out, uint64_t v, size_t bytes) {
-    for (size_t i = 0; i < bytes; i++)
-        out[i] = (char)(v >> (8 * (bytes - 1 - i)) & 0xff);
+static inline char *put_be(char *out, uint64_t v, size_t bytes) {
+    v = htobe64(v << (8 * (8 - bytes)));
+    memcpy(out, &v, bytes);
+    return out + bytes;
 }
 
 static void append_be(struct buf *out, uint64_t v, size_t bytes) {
@@ -41,74 +43,72 @@ static bool is_whole(enum column_type type, struct str v) {
     return v.n == lengths[type];
 }
 
-/* ---- binary ---- */
+/* ---- binary: into room that BINARY_ROOM says is enough; each returns where it ended ---- */
 
-static void binary_integer(struct buf *out, struct str v, size_t bytes) {
-    append_be(out, bytes, 4);
-    append_be(out, (uint64_t)record_get_integer(v), bytes);
+/* A field has four bytes of length, and at most eight more than its record has for it. */
+#define BINARY_ROOM(columns, record) (2 + 12 * (columns) + (record).n)
+
+static inline char *binary_integer(char *p, struct str v, size_t bytes) {
+    return put_be(put_be(p, bytes, 4), (uint64_t)record_get_integer(v), bytes);
 }
 
-static void binary_time(struct buf *out, struct str v) {
+static char *binary_time(char *p, struct str v) {
     int64_t us;
 
     if (__builtin_sub_overflow(record_get_integer(v), POSTGRES_EPOCH, &us))
         us = INT64_MIN; /* -infinity */
-    append_be(out, 8, 4);
-    append_be(out, (uint64_t)us, 8);
+    return put_be(put_be(p, 8, 4), (uint64_t)us, 8);
 }
 
 /* Family (AF_INET is 2, that of IPv6 one more on every system), bits, is it a network, bytes of address. */
-static void binary_inet(struct buf *out, struct str v) {
+static char *binary_inet(char *p, struct str v) {
     size_t n = v.n - 1;
-    char *p = buf_reserve(out, 8 + n);
 
-    put_be(p, 4 + n, 4);
-    p[4] = n == 4 ? 2 : 3;
-    p[5] = (char)(8 * n);
-    p[6] = 0;
-    p[7] = (char)n;
-    memcpy(p + 8, v.p + 1, n);
-    buf_commit(out, 8 + n);
+    p = put_be(p, 4 + n, 4);
+    p[0] = n == 4 ? 2 : 3;
+    p[1] = (char)(8 * n);
+    p[2] = 0;
+    p[3] = (char)n;
+    memcpy(p + 4, v.p + 1, n);
+    return p + 4 + n;
 }
 
-static void binary_bytes(struct buf *out, struct str v) {
-    char *p = buf_reserve(out, 4 + v.n);
-
-    put_be(p, v.n, 4);
+static char *binary_bytes(char *p, struct str v) {
+    p = put_be(p, v.n, 4);
     if (v.n > 0)
-        memcpy(p + 4, v.p, v.n);
-    buf_commit(out, 4 + v.n);
+        memcpy(p, v.p, v.n);
+    return p + v.n;
 }
 
-static void binary_value(struct buf *out, enum column_type type, struct str v) {
+static char *binary_json(char *p, struct str v) {
+    p = put_be(p, 1 + v.n, 4);
+    *p++ = 1; /* the version of its form */
+    if (v.n > 0)
+        memcpy(p, v.p, v.n);
+    return p + v.n;
+}
+
+static char *binary_value(char *p, enum column_type type, struct str v) {
     switch (type) {
     case COLUMN_UUID:
     case COLUMN_TEXT:
     case COLUMN_BOOL:
-        binary_bytes(out, v);
-        break;
+        return binary_bytes(p, v);
     case COLUMN_INT2:
-        binary_integer(out, v, 2);
-        break;
+        return binary_integer(p, v, 2);
     case COLUMN_INT4:
-        binary_integer(out, v, 4);
-        break;
+        return binary_integer(p, v, 4);
     case COLUMN_INT8:
     case COLUMN_FLOAT8: /* its bits */
-        binary_integer(out, v, 8);
-        break;
+        return binary_integer(p, v, 8);
     case COLUMN_TIMESTAMPTZ:
-        binary_time(out, v);
-        break;
+        return binary_time(p, v);
     case COLUMN_INET:
-        binary_inet(out, v);
-        break;
-    case COLUMN_JSONB: /* the version of its form */
-        append_be(out, 1 + v.n, 4);
-        buf_append_char(out, 1);
-        buf_append(out, v);
-        break;
+        return binary_inet(p, v);
+    case COLUMN_JSONB:
+        return binary_json(p, v);
     }
+    WRONG("no such type");
 }
 
 /* ---- text ---- */
@@ -214,18 +214,17 @@ static bool find_fields(struct str *fields, const struct copy_layout *l, struct 
     return true;
 }
 
-static void binary_row(struct buf *out, const struct copy_layout *l, const struct str *fields) {
+static void binary_row(struct buf *out, const struct copy_layout *l, const struct str *fields, size_t room) {
     const struct table *t = record_table(l->kind);
+    char *begin = buf_reserve(out, room), *p = put_be(begin, l->n, 2);
 
-    append_be(out, l->n, 2);
     for (size_t i = 0; i < l->n; i++) {
         enum column_type type = t->columns[l->columns[i]].type;
         struct str v = fields[l->columns[i]];
-        if (is_whole(type, v))
-            binary_value(out, type, v);
-        else
-            append_be(out, 0xffffffff, 4);
+        p = is_whole(type, v) ? binary_value(p, type, v) : put_be(p, 0xffffffff, 4);
     }
+    ASSERT((size_t)(p - begin) <= room);
+    buf_commit(out, (size_t)(p - begin));
 }
 
 static void text_row(struct buf *out, const struct copy_layout *l, const struct str *fields) {
@@ -251,7 +250,7 @@ bool copy_row(struct buf *out, const struct copy_layout *l, struct str record) {
     if (!find_fields(fields, l, record))
         return false;
     if (l->binary)
-        binary_row(out, l, fields);
+        binary_row(out, l, fields, BINARY_ROOM(l->n, record));
     else
         text_row(out, l, fields);
     return true;

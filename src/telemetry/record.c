@@ -5,12 +5,9 @@
  */
 #include "telemetry/record.h"
 
-#define REPLACEMENT STR("\xef\xbf\xbd")
+#include <endian.h>
 
-static void put_le(char *out, uint64_t v, size_t bytes) {
-    for (size_t i = 0; i < bytes; i++)
-        out[i] = (char)(v >> (8 * i) & 0xff);
-}
+#define REPLACEMENT STR("\xef\xbf\xbd")
 
 static enum record_kind kind_of(const struct buf *b) {
     ASSERT(buf_length(b) >= 2);
@@ -25,8 +22,9 @@ static const struct column *column_of(const struct buf *b, unsigned column) {
 }
 
 static void put_head(char *p, unsigned column, size_t n) {
-    p[0] = (char)(unsigned char)column;
-    put_le(p + 1, n, 3);
+    uint32_t head = htole32((uint32_t)n << 8 | column);
+
+    memcpy(p, &head, sizeof head);
 }
 
 static void put_field(struct buf *b, unsigned column, struct str bytes) {
@@ -39,10 +37,12 @@ static void put_field(struct buf *b, unsigned column, struct str bytes) {
 }
 
 static void put_number(struct buf *b, unsigned column, uint64_t bits) {
-    char bytes[8];
+    char *p = buf_reserve(b, 12);
 
-    put_le(bytes, bits, sizeof bytes);
-    put_field(b, column, str_make(bytes, sizeof bytes));
+    bits = htole64(bits);
+    put_head(p, column, sizeof bits);
+    memcpy(p + 4, &bits, sizeof bits);
+    buf_commit(b, 12);
 }
 
 void record_begin(struct buf *out, enum record_kind kind) {
@@ -73,7 +73,8 @@ static size_t clean_length(struct str s) {
                 continue;
             }
         }
-        size_t n = s.p[i] == '\0' ? 0 : str_utf8(str_from(s, i));
+        unsigned char c = (unsigned char)s.p[i];
+        size_t n = c == '\0' ? 0 : c < 0x80 ? 1 : str_utf8(str_from(s, i));
         if (n == 0)
             break;
         i += n;
@@ -119,7 +120,9 @@ static size_t field_begin(struct buf *b, unsigned column) {
 }
 
 static void field_end(struct buf *b, size_t at) {
-    put_le(b->data + b->start + at + 1, buf_length(b) - at - 4, 3);
+    char *p = b->data + b->start + at;
+
+    put_head(p, (unsigned char)p[0], buf_length(b) - at - 4);
 }
 
 void record_text(struct buf *out, unsigned column, struct str s) {
@@ -137,19 +140,15 @@ void record_text(struct buf *out, unsigned column, struct str s) {
 
 void record_integer(struct buf *out, unsigned column, int64_t v) {
     static const struct {
-        enum column_type type;
         int64_t low, high;
-    } ranges[] = {
-        {COLUMN_INT2, INT16_MIN, INT16_MAX}, {COLUMN_INT4, INT32_MIN, INT32_MAX}, {COLUMN_INT8, INT64_MIN, INT64_MAX}};
+    } ranges[] = {[COLUMN_INT2] = {INT16_MIN, INT16_MAX},
+                  [COLUMN_INT4] = {INT32_MIN, INT32_MAX},
+                  [COLUMN_INT8] = {INT64_MIN, INT64_MAX}};
     enum column_type type = column_of(out, column)->type;
 
-    for (size_t i = 0; i < ARRAY_LENGTH(ranges); i++)
-        if (ranges[i].type == type) {
-            v = v < ranges[i].low ? ranges[i].low : v > ranges[i].high ? ranges[i].high : v;
-            put_number(out, column, (uint64_t)v);
-            return;
-        }
-    WRONG("a column that is no integer");
+    ASSERT((size_t)type < ARRAY_LENGTH(ranges) && ranges[type].high > 0); /* or it is no integer */
+    v = v < ranges[type].low ? ranges[type].low : v > ranges[type].high ? ranges[type].high : v;
+    put_number(out, column, (uint64_t)v);
 }
 
 void record_real(struct buf *out, unsigned column, double v) {

@@ -48,7 +48,11 @@ struct table {
     bool required; /* faucet_http_events only */
 };
 /* One row per kind; columns are numbered as they stand in telemetry/columns.def. */
-const struct table *record_table(enum record_kind kind);
+extern const struct table record_tables[RECORD_KINDS];
+static inline const struct table *record_table(enum record_kind kind) {
+    ASSERT(kind < RECORD_KINDS);
+    return &record_tables[kind];
+}
 
 /*
  * The bytes of a record: one of format (RECORD_FORMAT), one of kind, then the fields: one byte of column, three of

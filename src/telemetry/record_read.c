@@ -5,21 +5,24 @@
  */
 #include "telemetry/record.h"
 
+#include <endian.h>
+
 #define HEAD 4 /* column, and three bytes of length */
 
-static uint64_t get_le(const char *p, size_t bytes) {
-    uint64_t v = 0;
+static uint64_t get_u64(const char *p) {
+    uint64_t v;
 
-    for (size_t i = bytes; i > 0; i--)
-        v = v << 8 | (unsigned char)p[i - 1];
-    return v;
+    memcpy(&v, p, sizeof v);
+    return le64toh(v);
 }
 
 /* Length of the field with its head that s begins with; 0: none, or it does not fit. */
 static size_t field_length(struct str s) {
     if (s.n < HEAD)
         return 0;
-    size_t n = (size_t)get_le(s.p + 1, 3);
+    uint32_t head;
+    memcpy(&head, s.p, sizeof head);
+    size_t n = le32toh(head) >> 8;
     return n <= s.n - HEAD ? HEAD + n : 0;
 }
 
@@ -63,11 +66,11 @@ bool record_find(struct str record, unsigned column, struct str *bytes) {
 }
 
 int64_t record_get_integer(struct str bytes) {
-    return bytes.n == 8 ? (int64_t)get_le(bytes.p, 8) : 0;
+    return bytes.n == 8 ? (int64_t)get_u64(bytes.p) : 0;
 }
 
 double record_get_real(struct str bytes) {
-    uint64_t bits = bytes.n == 8 ? get_le(bytes.p, 8) : 0;
+    uint64_t bits = bytes.n == 8 ? get_u64(bytes.p) : 0;
     double v;
 
     memcpy(&v, &bits, sizeof v);

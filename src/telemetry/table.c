@@ -51,7 +51,7 @@ static const char *const meanings[] = {
 #define TABLE(name, columns, required)                                                                                 \
     { name, columns, ARRAY_LENGTH(columns), required }
 
-static const struct table tables[RECORD_KINDS] = {
+const struct table record_tables[RECORD_KINDS] = {
     [RECORD_HTTP] = TABLE("faucet_http_events", http_columns, true),
     [RECORD_LOG] = TABLE("faucet_log_events", log_columns, false),
     [RECORD_WORKER] = TABLE("faucet_worker_events", worker_columns, false),
@@ -60,16 +60,11 @@ static const struct table tables[RECORD_KINDS] = {
     [RECORD_GAP] = TABLE("faucet_gaps", gap_columns, false),
 };
 
-const struct table *record_table(enum record_kind kind) {
-    ASSERT(kind < RECORD_KINDS);
-    return &tables[kind];
-}
-
 const char *column_meaning(enum record_kind kind, unsigned column) {
     size_t at = column;
     ASSERT(column < record_table(kind)->n);
     for (size_t k = 0; k < (size_t)kind; k++)
-        at += tables[k].n;
+        at += record_tables[k].n;
     return meanings[at];
 }
 
