@@ -93,7 +93,7 @@ static inline void use(struct live *l) {
     snapshot_unref(s);
 }
 
-static inline struct worker *worker_of(const struct generation *g, unsigned id) {
+static inline struct worker *worker_numbered(const struct generation *g, unsigned id) {
     for (size_t s = 0; s < WORKER_GONE; s++)
         LIST_FOREACH (&g->workers[s], struct worker, w, node) {
             if (w->id == id)

@@ -12,8 +12,8 @@ static void an_unchanged_app_keeps_everything(void **state) {
     open_world(&w);
     l->config.workers = 2;
     boot_app(l, serving);
-    struct endpoint *e[2] = {worker_of(l->generation, 1)->endpoint, worker_of(l->generation, 2)->endpoint};
-    pid_t pids[2] = {worker_of(l->generation, 1)->pid, worker_of(l->generation, 2)->pid};
+    struct endpoint *e[2] = {worker_numbered(l->generation, 1)->endpoint, worker_numbered(l->generation, 2)->endpoint};
+    pid_t pids[2] = {worker_numbered(l->generation, 1)->pid, worker_numbered(l->generation, 2)->pid};
     size_t announced = l->announced;
     open_tunnel(l, e[0], 1);
     ask(l, &a[0], client_number(1));
@@ -27,8 +27,8 @@ static void an_unchanged_app_keeps_everything(void **state) {
     snapshot_unref(first);
     live_turn(l);
     for (unsigned i = 0; i < 2; i++) {
-        assert_ptr_equal(worker_of(l->generation, i + 1)->endpoint, e[i]);
-        assert_int_equal(worker_of(l->generation, i + 1)->pid, pids[i]);
+        assert_ptr_equal(worker_numbered(l->generation, i + 1)->endpoint, e[i]);
+        assert_int_equal(worker_numbered(l->generation, i + 1)->pid, pids[i]);
         assert_int_equal(e[i]->requests, 1);
     }
     assert_int_equal(l->retired, 0);
@@ -113,17 +113,17 @@ static void workers_grow_and_drain_from_the_end(void **state) {
 
     open_world(&w);
     boot_app(l, serving);
-    pid_t first = worker_of(l->generation, 1)->pid;
+    pid_t first = worker_numbered(l->generation, 1)->pid;
     l->config.workers = 4;
     use(l);
     live_until(l, app_ready_count(l->app) == 4);
-    struct endpoint *e = worker_of(l->generation, 3)->endpoint;
-    pid_t third = worker_of(l->generation, 3)->pid;
+    struct endpoint *e = worker_numbered(l->generation, 3)->endpoint;
+    pid_t third = worker_numbered(l->generation, 3)->pid;
     open_tunnel(l, e, 1);
     l->config.workers = 2;
     use(l);
-    assert_int_equal(worker_of(l->generation, 3)->state, WORKER_DRAINING);
-    assert_int_equal(worker_of(l->generation, 4)->state, WORKER_STOPPING);
+    assert_int_equal(worker_numbered(l->generation, 3)->state, WORKER_DRAINING);
+    assert_int_equal(worker_numbered(l->generation, 4)->state, WORKER_STOPPING);
     live_until(l, generation_worker_count(l->generation) == 3);
     ask(l, &a, client_number(1));
     assert_ptr_equal(a.lease.endpoint, e);
@@ -138,11 +138,11 @@ static void workers_grow_and_drain_from_the_end(void **state) {
     while (mono_now().us < until.us)
         live_once(l);
     assert_int_equal(generation_worker_count(l->generation), 3);
-    assert_int_equal(worker_of(l->generation, 3)->pid, third);
+    assert_int_equal(worker_numbered(l->generation, 3)->pid, third);
     close_tunnel(l, e, 1);
     live_until(l, generation_worker_count(l->generation) == 2);
     assert_false(is_alive(third));
-    assert_int_equal(worker_of(l->generation, 1)->pid, first);
+    assert_int_equal(worker_numbered(l->generation, 1)->pid, first);
     assert_int_equal(app_generation_number(l->app), 1);
     close_world(&w);
 }
@@ -161,7 +161,7 @@ static void timeouts_move_in_place(void **state) {
     boot_app(l, slow);
     l->config.workers = 2;
     use(l);
-    struct worker *second = worker_of(l->generation, 2);
+    struct worker *second = worker_numbered(l->generation, 2);
     live_until(l, second->pid != 0);
     l->config.start_timeout = 300 * DUR_MS; /* was 10 s */
     use(l);
@@ -173,7 +173,7 @@ static void timeouts_move_in_place(void **state) {
     open_world(&w);
     l->config.workers = 2;
     boot_app(l, serving);
-    struct endpoint *e = worker_of(l->generation, 2)->endpoint;
+    struct endpoint *e = worker_numbered(l->generation, 2)->endpoint;
     open_tunnel(l, e, 1);
     l->config.workers = 1;
     use(l);
@@ -207,8 +207,8 @@ static void tunnels_are_ended_at_drain_timeout(void **state) {
         open_world(&w);
         l->config.drain_timeout = 300 * DUR_MS;
         boot_app(l, serving);
-        struct endpoint *e = worker_of(l->generation, 1)->endpoint;
-        pid_t pid = worker_of(l->generation, 1)->pid;
+        struct endpoint *e = worker_numbered(l->generation, 1)->endpoint;
+        pid_t pid = worker_numbered(l->generation, 1)->pid;
         open_tunnel(l, e, 1);
         l->at_drained = polite ? ends_its_tunnel : keeps_its_tunnel;
         mono_t began = mono_now();
@@ -245,7 +245,7 @@ static void running_requests_have_request_timeout(void **state) {
     l->config.request_timeout = 1500 * DUR_MS;
     for (int patient = 0; patient < 2; patient++) {
         boot_app(l, serving);
-        pid_t pid = worker_of(l->generation, 1)->pid;
+        pid_t pid = worker_numbered(l->generation, 1)->pid;
         ask_as_nobody(l, &a);
         mono_t began = mono_now();
         app_remove(l->app);
@@ -280,8 +280,8 @@ static void a_removed_app_serves_pinned_clients_only(void **state) {
     l->config.workers = 2;
     l->config.strategy = STRATEGY_COOKIE_HASH;
     boot_app(l, serving);
-    struct endpoint *e = worker_of(l->generation, 1)->endpoint;
-    pid_t second = worker_of(l->generation, 2)->pid;
+    struct endpoint *e = worker_numbered(l->generation, 1)->endpoint;
+    pid_t second = worker_numbered(l->generation, 2)->pid;
     open_tunnel(l, e, 1);
     ask(l, &a, client_number(1));
     ask(l, &pinned, client_number(1));
@@ -340,7 +340,7 @@ static void what_is_in_flight_goes_on_after_removal(void **state) {
         open_world(&w);
         l->config.drain_timeout = late ? 200 * DUR_MS : 30 * DUR_S;
         boot_app(l, serving);
-        pid_t pid = worker_of(l->generation, 1)->pid;
+        pid_t pid = worker_numbered(l->generation, 1)->pid;
         for (int i = 0; i < 2; i++) /* two exchanges were routed to it, one reads its body still */
             app_hold(l->app);
         ask_as_nobody(l, &a);
@@ -437,7 +437,7 @@ static void apps_that_were_removed_do_not_hinder_a_stop(void **state) {
 
     open_world(&w);
     boot_app(l, serving);
-    struct endpoint *e = worker_of(l->generation, 1)->endpoint;
+    struct endpoint *e = worker_numbered(l->generation, 1)->endpoint;
     open_tunnel(l, e, 1);
     app_remove(l->app);
     apps_stop(l->apps, false);
@@ -467,7 +467,7 @@ static void a_restarted_worker_gets_the_newest_settings(void **state) {
     assert_logged(&w, "version 1 secret none");
     l->config.telemetry.version = "2";
     use(l);
-    assert_int_equal(kill(worker_of(l->generation, 1)->pid, SIGKILL), 0);
+    assert_int_equal(kill(worker_numbered(l->generation, 1)->pid, SIGKILL), 0);
     assert_logged(&w, "version 2 secret none");
     close_world(&w);
 }

@@ -25,7 +25,7 @@ static void status_shows_every_generation(void **state) {
     open_world(&w);
     l->config.workers = 3;
     boot_app(l, serving);
-    struct worker *second = worker_of(l->generation, 2);
+    struct worker *second = worker_numbered(l->generation, 2);
     pid_t pid = second->pid;
     struct endpoint *e = second->endpoint;
     open_tunnel(l, e, 1);
@@ -71,8 +71,8 @@ static void status_shows_every_generation(void **state) {
     /* another process: its own count, its own uptime; none: nothing of the last one */
     ask_as_nobody(l, &a);
     lease_release(&a.lease);
-    assert_int_equal(kill(worker_of(l->generation, 1)->pid, SIGKILL), 0);
-    live_until(l, worker_of(l->generation, 1)->state == WORKER_BACKOFF);
+    assert_int_equal(kill(worker_numbered(l->generation, 1)->pid, SIGKILL), 0);
+    live_until(l, worker_numbered(l->generation, 1)->state == WORKER_BACKOFF);
     s.n = 0;
     app_each_worker(l->app, see, &s);
     assert_int_equal(s.n, 1);
@@ -80,7 +80,7 @@ static void status_shows_every_generation(void **state) {
     assert_int_equal(s.v[0].pid, 0);
     assert_int_equal(s.v[0].requests, 0);
     assert_int_equal(s.v[0].uptime, 0);
-    live_until(l, worker_of(l->generation, 1)->state == WORKER_READY);
+    live_until(l, worker_numbered(l->generation, 1)->state == WORKER_READY);
     ask_as_nobody(l, &a);
     s.n = 0;
     app_each_worker(l->app, see, &s);

@@ -49,7 +49,7 @@ static void traffic_moves_at_commit(void **state) {
     l->config.workers = 2;
     boot_app(l, serving);
     struct generation *old = l->generation;
-    pid_t pids[2] = {worker_of(old, 1)->pid, worker_of(old, 2)->pid};
+    pid_t pids[2] = {worker_numbered(old, 1)->pid, worker_numbered(old, 2)->pid};
     size_t announced = l->announced;
     l->config.strategy = STRATEGY_LEAST_BUSY;
     struct candidate *c = prepare(l, l->app, &o);
@@ -66,9 +66,9 @@ static void traffic_moves_at_commit(void **state) {
     assert_ptr_equal(candidate_commit(c), l->app);
     struct generation *new = l->app->current;
     assert_ptr_not_equal(new, old);
-    assert_int_equal(worker_of(new, 1)->state, WORKER_READY);
-    assert_int_equal(worker_of(new, 2)->state, WORKER_READY);
-    assert_string_equal(worker_of(new, 1)->endpoint->source, "Worker::sales::1");
+    assert_int_equal(worker_numbered(new, 1)->state, WORKER_READY);
+    assert_int_equal(worker_numbered(new, 2)->state, WORKER_READY);
+    assert_string_equal(worker_numbered(new, 1)->endpoint->source, "Worker::sales::1");
     assert_int_equal(app_generation_number(l->app), 2);
     assert_int_equal(app_config(l->app)->strategy, STRATEGY_LEAST_BUSY);
     live_turn(l); /* who waited goes along */
@@ -95,7 +95,7 @@ static void pinned_clients_stay_for_http_too(void **state) {
     l->config.strategy = STRATEGY_COOKIE_HASH;
     boot_app(l, serving);
     struct generation *old = l->generation;
-    struct endpoint *e = worker_of(old, 1)->endpoint;
+    struct endpoint *e = worker_numbered(old, 1)->endpoint;
     open_tunnel(l, e, 1);
     ask(l, &a, client_number(1)); /* he has the only place, and waits for the next */
     ask(l, &waiting, client_number(1));
@@ -183,7 +183,7 @@ static void so_does_one_that_was_ready_already(void **state) {
     live_until(l, candidate_ready(c) == 1);
     const struct app *hidden = CONTAINER_OF(list_first(&l->apps->list), struct app, node);
     const struct generation *g = CONTAINER_OF(list_first(&hidden->generations), struct generation, node);
-    assert_int_equal(kill(worker_of(g, 1)->pid, SIGKILL), 0);
+    assert_int_equal(kill(worker_numbered(g, 1)->pid, SIGKILL), 0);
     live_until(l, o.told);
     assert_non_null(strstr(o.why, "worker 1 of sales"));
     assert_non_null(strstr(o.why, "was killed by signal 9"));
@@ -250,7 +250,7 @@ static void a_taken_port_is_tried_again(void **state) {
     struct candidate *c = prepare(l, NULL, &o);
     const struct app *hidden = CONTAINER_OF(list_first(&l->apps->list), struct app, node);
     const struct generation *g = CONTAINER_OF(list_first(&hidden->generations), struct generation, node);
-    const struct worker *worker = worker_of(g, 1);
+    const struct worker *worker = worker_numbered(g, 1);
     live_until(l, worker->pid != 0);
     const struct sockaddr_in in = {
         .sin_family = AF_INET, .sin_port = htons((uint16_t)worker->port), .sin_addr = {htonl(INADDR_LOOPBACK)}};
@@ -284,12 +284,12 @@ static void abandoned_at_any_time(void **state) {
         struct candidate *c = prepare(l, l->app, &o);
         struct generation *g = CONTAINER_OF(list_last(&l->app->generations), struct generation, node);
         if (moment == 1) /* spawned, not heard of yet */
-            live_until(l, worker_of(g, 1)->process != NULL);
+            live_until(l, worker_numbered(g, 1)->process != NULL);
         if (moment == 2)
-            live_until(l, worker_of(g, 1)->pid != 0);
+            live_until(l, worker_numbered(g, 1)->pid != 0);
         if (moment == 3) /* asked, and does not answer */
-            live_until(l, access(worker_of(g, 1)->socket, F_OK) == 0 && worker_of(g, 1)->probe.conn.fd > 0);
-        assert_null(worker_of(g, 2)->process); /* waits for its turn */
+            live_until(l, access(worker_numbered(g, 1)->socket, F_OK) == 0 && worker_numbered(g, 1)->probe.conn.fd > 0);
+        assert_null(worker_numbered(g, 2)->process); /* waits for its turn */
         candidate_abandon(c);
         live_until(l, app_generation_count(l->app) == 1);
         assert_int_equal(l->apps->pacer.under_way.length, 0);
@@ -349,7 +349,7 @@ static void starts_are_paced_across_generations(void **state) {
     l->snapshot->daemon.max_parallel_starts = 2;
     struct candidate *c = prepare(l, l->app, &o);
     for (unsigned id = 1; id <= 4; id++)
-        assert_int_equal(kill(worker_of(l->generation, id)->pid, SIGKILL), 0);
+        assert_int_equal(kill(worker_numbered(l->generation, id)->pid, SIGKILL), 0);
     size_t most = 0;
     mono_t give_up = mono_add(mono_now(), 20 * DUR_S);
     while (!o.told || app_ready_count(l->app) < 4) {
@@ -371,8 +371,8 @@ static void ten_rolls_do_not_pile_up(void **state) {
     open_world(&w);
     l->config.workers = 2;
     boot_app(l, serving);
-    struct endpoint *e = worker_of(l->generation, 2)->endpoint;
-    pid_t first = worker_of(l->generation, 2)->pid;
+    struct endpoint *e = worker_numbered(l->generation, 2)->endpoint;
+    pid_t first = worker_numbered(l->generation, 2)->pid;
     open_tunnel(l, e, 1);
     for (int i = 0; i < 10; i++)
         roll(l);
@@ -396,10 +396,10 @@ static void a_drained_worker_that_crashes_stays_dead(void **state) {
     open_world(&w);
     boot_app(l, serving);
     struct generation *old = l->generation;
-    struct endpoint *e = worker_of(old, 1)->endpoint;
+    struct endpoint *e = worker_numbered(old, 1)->endpoint;
     open_tunnel(l, e, 1);
     roll(l);
-    assert_int_equal(kill(worker_of(old, 1)->pid, SIGKILL), 0);
+    assert_int_equal(kill(worker_numbered(old, 1)->pid, SIGKILL), 0);
     live_until(l, generation_worker_count(old) == 0);
     assert_int_equal(ask(l, &a, client_number(1)), LEASE_OK); /* the tunnel's end is not noticed yet */
     assert_ptr_equal(a.lease.endpoint->generation, l->generation);
@@ -427,7 +427,7 @@ static void one_that_crashes_before_commit_comes_back(void **state) {
     struct candidate *c = prepare(l, l->app, &o);
     live_until(l, o.told);
     struct generation *g = CONTAINER_OF(list_last(&l->app->generations), struct generation, node);
-    assert_int_equal(kill(worker_of(g, 1)->pid, SIGKILL), 0);
+    assert_int_equal(kill(worker_numbered(g, 1)->pid, SIGKILL), 0);
     live_until(l, candidate_ready(c) == 0);
     live_until(l, candidate_ready(c) == 1);
     assert_int_equal(o.told, 1);

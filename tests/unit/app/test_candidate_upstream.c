@@ -103,7 +103,7 @@ static void another_type_is_another_generation(void **state) {
 
     open_world(&w);
     boot_app(l, serving);
-    struct endpoint *e = worker_of(l->generation, 1)->endpoint;
+    struct endpoint *e = worker_numbered(l->generation, 1)->endpoint;
     open_tunnel(l, e, 1);
     ask(l, &a, client_number(1));
     upstream_config(l, addresses, 1);
