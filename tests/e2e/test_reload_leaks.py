@@ -107,7 +107,7 @@ def test_a_thousand_reloads(faucet, record_property):
         assert rss[RELOADS] <= rss[10] * 1.1, rss
     assert f.worker_pids(app="same") == pids and ws.alive() and me(f, "same").pid in pids
     assert not [n for n in os.listdir(f.dir) if n not in ("faucet.yaml", "stdout", "stderr", "r", "s")], "files in its directory"
-    assert temporary() <= before
+    until(lambda: temporary() <= before, 60, "no temporary file is left")  # other tests, beside this one, have theirs for a while
     keeper = processes.children(f.pid)
     assert len(keeper) == 1 and processes.descriptors(keeper[0]) < 40
 
