@@ -342,9 +342,9 @@ void telemetry_free(struct telemetry *t) {
 }
 
 bool telemetry_is_on(const struct telemetry *t) {
-    return t->on;
+    return t != NULL && t->on;
 }
 
 const char *telemetry_state_dir(const struct telemetry *t) {
-    return t->lock >= 0 ? t->state_dir : NULL;
+    return t != NULL && t->lock >= 0 ? t->state_dir : NULL;
 }

@@ -42,7 +42,7 @@ bool telemetry_prepare(struct telemetry *t, const struct snapshot *s, char **err
 void telemetry_abandon(struct telemetry *t);
 /* Commit of what telemetry_prepare saw: takes a reference to s. What is no longer named drains by its old pool. */
 void telemetry_use(struct telemetry *t, struct snapshot *s);
-/* Somebody may have somewhere to go. */
+/* NULL is fine for these three: nothing is on. Somebody may have somewhere to go. */
 bool telemetry_is_on(const struct telemetry *t);
 
 /* ---- events. app: a member of s->apps, or NULL: the daemon's. Nowhere to go: nothing happens. ---- */
@@ -61,7 +61,8 @@ void telemetry_session(struct telemetry *t, const struct snapshot *s, const stru
 void telemetry_config(struct telemetry *t, const struct config_event *e);
 
 /* ---- the end ---- */
-/* Sends what there is, `timeout` at most (less where the database does not answer and all is on disk); then stopped(owner), perhaps from inside this call. Events may still come. */
+/* Sends what there is, `timeout` at most (less where the database does not answer and all is on disk); then
+ * stopped(owner), perhaps from inside this call. Events may still come. */
 void telemetry_stop(struct telemetry *t, dur_t timeout, void (*stopped)(void *owner), void *owner);
 /* The account of every destination, in the log. */
 void telemetry_log_accounts(const struct telemetry *t);

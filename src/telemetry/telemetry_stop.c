@@ -99,7 +99,9 @@ static void describe_pool(const struct destination *d, struct destination_status
 
 void telemetry_each(const struct telemetry *t, void (*each)(void *owner, const struct destination_status *s),
                     void *owner) {
-    CHECK_OBJ_NOTNULL(t, TELEMETRY_MAGIC);
+    if (t == NULL)
+        return;
+    CHECK_OBJ(t, TELEMETRY_MAGIC);
     LIST_FOREACH (&t->destinations, struct destination, d, node) {
         struct destination_status s = {.name = d->name,
                                        .state = destination_state_name(d->state),

@@ -368,7 +368,7 @@ def test_samples_pass_check():
 @pytest.mark.parametrize("words, said", [
     ([], "no command is given, and there is no faucet.yaml here"),
     (["relaod"], 'did you mean "reload"?'),
-    (["db"], 'there is no command "db"\n'),          # near to nothing, not to "uv"
+    (["dx"], 'there is no command "dx"\n'),          # near to nothing, not to "uv"
     (["run", "apps.yaml"], "name one with -c FILE"),
     (["schema", "apps.yaml"], "is one word too many\n"),
     (["start", "apps"], "the app's directory is named by --dir DIR"),
