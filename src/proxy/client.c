@@ -223,12 +223,20 @@ static void client_expired(struct conn *conn) {
 static const struct conn_ops client_ops = {client_readable, client_writable, client_expired};
 
 /* At the limit an idle connection makes room, the least recently used first; without one, accepting pauses. */
+static struct client *client_to_evict(const struct proxy *p) {
+    LIST_FOREACH (&p->idle, struct client, c, node) {
+        if (c->wait == CLIENT_WAIT_REQUEST) /* not one whose first request may be in the socket already */
+            return c;
+    }
+    return NULL;
+}
+
 static void client_make_room(struct proxy *p) {
     while ((int64_t)proxy_client_count(p) >= p->connection_limit) {
-        struct list_node *oldest = list_first(&p->idle);
+        struct client *oldest = client_to_evict(p);
         if (oldest == NULL)
             break;
-        client_close_idle(CONTAINER_OF(oldest, struct client, node), CLOSE_TOO_MANY_CONNECTIONS);
+        client_close_idle(oldest, CLOSE_TOO_MANY_CONNECTIONS);
     }
 }
 

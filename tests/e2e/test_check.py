@@ -368,7 +368,7 @@ def test_samples_pass_check():
 @pytest.mark.parametrize("words, said", [
     ([], "no command is given, and there is no faucet.yaml here"),
     (["relaod"], 'did you mean "reload"?'),
-    (["dx"], 'there is no command "dx"\n'),          # near to nothing, not to "uv"
+    (["serve-all"], 'there is no command "serve-all"\n'),   # near to nothing
     (["run", "apps.yaml"], "name one with -c FILE"),
     (["schema", "apps.yaml"], "is one word too many\n"),
     (["start", "apps"], "the app's directory is named by --dir DIR"),
