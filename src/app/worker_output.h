@@ -16,8 +16,8 @@
 
 #define OUTPUT_LINE_MAX   ((size_t)8 * 1024)
 #define OUTPUT_EVENT_MAX  LOG_EVENT_LINE_MAX /* a line that begins as an event does comes whole up to here */
-#define OUTPUT_LAST_LINES 12  /* R says what is wrong first, and then ten lines about where */
-#define OUTPUT_LAST_MAX   160 /* bytes kept of each of them */
+#define OUTPUT_LAST_LINES 12                 /* R says what is wrong first, and then ten lines about where */
+#define OUTPUT_LAST_MAX   160                /* bytes kept of each of them */
 
 struct worker_output;
 
