@@ -4,7 +4,7 @@
  * They are for our own mistakes only: bytes that a client, worker, file or
  * database sent are judged by code that answers with an error, never here.
  *   ASSERT  our logic is wrong
- *   XXX…    the system denied something we do not try to survive (memory)
+ *   XXXAN, XXXASSERT  the system denied something we do not try to survive (memory)
  */
 #ifndef FAUCET_BASE_CHECK_H
 #define FAUCET_BASE_CHECK_H
