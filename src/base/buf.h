@@ -43,6 +43,10 @@ void buf_append(struct buf *b, struct str s);
 void buf_append_char(struct buf *b, char c);
 void buf_append_u64(struct buf *b, uint64_t v); /* decimal */
 void buf_printf(struct buf *b, const char *format, ...) PRINTF_LIKE(2, 3);
+/* Empties it and keeps its memory. */
+static inline void buf_clear(struct buf *b) {
+    b->start = b->end = 0;
+}
 /* Empties it and frees its memory; the struct can be used again. */
 void buf_free(struct buf *b);
 

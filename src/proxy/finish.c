@@ -73,8 +73,10 @@ void exchange_record(struct exchange *x) {
     struct request_event e;
     describe(x, &e);
     access_line(x->proxy->log, &e);
-    if (x->reserved || is_observed(x))
-        telemetry_request(x->proxy->telemetry, x->snapshot, x->config, &e, x->reserved ? &x->slot : NULL);
+    if (x->reserved)
+        telemetry_request_end(x->proxy->telemetry, x->snapshot, x->config, &e, &x->slot);
+    else if (is_observed(x))
+        telemetry_request(x->proxy->telemetry, x->snapshot, x->config, &e);
 }
 
 /* Helper jobs still write into this exchange's memory. */

@@ -1,7 +1,7 @@
 /*
- * The account file. 256 KiB, preallocated: a page of counters, the batches in
- * doubt, room for one record. Steps that consist of several stores are made
- * one by a last one: an entry's state, the redo's flag.
+ * The account file. 64 KiB, preallocated: counters, then the batches in doubt.
+ * Steps that consist of several stores are made one by a last one, of an entry's
+ * state.
  */
 #include "telemetry/account.h"
 
@@ -20,7 +20,7 @@
 #include "telemetry/segment_guard.h"
 
 #define ACCOUNT_MAGIC   "FaucetAC"
-#define ACCOUNT_VERSION 1
+#define ACCOUNT_VERSION 2
 #define ACCOUNT_ORDER   0x01020304u
 #define ACCOUNT_KINDS   16 /* room for more */
 #define ACCOUNT_REASONS 16
@@ -43,13 +43,8 @@ struct account_file {
         struct event_gap gaps[GAP_REASONS];
     } kind[ACCOUNT_KINDS];
     struct entry entries[EVENT_BATCHES_IN_DOUBT];
-    struct {
-        uint64_t segment, offset;
-        uint32_t length, crc, active, unused;
-        char record[EVENT_RECORD_MAX + EVENT_SLOT_ROOM + 64];
-    } redo;
 };
-#define ACCOUNT_SIZE ((size_t)256 * 1024)
+#define ACCOUNT_SIZE ((size_t)64 * 1024)
 _Static_assert(sizeof(struct account_file) <= ACCOUNT_SIZE && RECORD_KINDS <= ACCOUNT_KINDS &&
                    DROP_REASONS <= ACCOUNT_REASONS,
                "the account file is large enough");
@@ -326,38 +321,4 @@ void account_doubt_replay(struct account *a, int place) {
         a->kinds[e->kind].stored = e->target;
     else if (e->state == ENTRY_DROPPED && e->reason < DROP_REASONS)
         a->kinds[e->kind].dropped[e->reason] = e->target;
-}
-
-/* ---- the redo ---- */
-
-void account_redo_begin(struct account *a, uint64_t segment, size_t offset, struct str record) {
-    if (a->file == NULL)
-        return;
-    ASSERT(record.n <= sizeof a->file->redo.record);
-    a->file->redo.segment = segment;
-    a->file->redo.offset = offset;
-    a->file->redo.length = (uint32_t)record.n;
-    memcpy(a->file->redo.record, record.p, record.n);
-    a->file->redo.crc = crc32c((uint32_t)(segment ^ offset), record.p, record.n);
-    fence();
-    *(volatile uint32_t *)&a->file->redo.active = 1;
-    fence();
-}
-
-void account_redo_end(struct account *a) {
-    if (a->file == NULL)
-        return;
-    fence();
-    *(volatile uint32_t *)&a->file->redo.active = 0;
-}
-
-bool account_redo(const struct account *a, uint64_t *segment, size_t *offset, struct str *record) {
-    const struct account_file *f = a->file;
-
-    if (f == NULL || f->redo.active != 1 || f->redo.length > sizeof f->redo.record)
-        return false;
-    *segment = f->redo.segment;
-    *offset = (size_t)f->redo.offset;
-    *record = str_make(f->redo.record, f->redo.length);
-    return crc32c((uint32_t)(*segment ^ *offset), record->p, record->n) == f->redo.crc;
 }

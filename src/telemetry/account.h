@@ -1,7 +1,7 @@
 /*
  * What a queue knows beyond its segments, in one mapped file beside them: the
- * counters of every kind, gaps that are not rows yet, batches whose COMMIT is in
- * doubt, and one record that is being finished (the redo).
+ * counters of every kind, gaps that are not rows yet, and batches whose COMMIT is
+ * in doubt.
  *
  * The master of the counters is in memory, the file follows each change at
  * once; so a file that goes bad loses nothing but its memory of us. After a crash
@@ -67,12 +67,5 @@ void account_doubt_decide(struct account *a, int place, enum record_kind kind, b
 void account_doubt_end(struct account *a, int place);
 /* At the next start, for a decided one: the counter as it was to be, whether the crash let it come so far or not. */
 void account_doubt_replay(struct account *a, int place);
-
-/* ---- the redo ---- */
-/* From here to account_redo_end a crash does no harm to the frame at segment and offset: the next start finishes it. */
-void account_redo_begin(struct account *a, uint64_t segment, size_t offset, struct str record);
-void account_redo_end(struct account *a);
-/* Of the last run; false: none. The record is in the file. */
-bool account_redo(const struct account *a, uint64_t *segment, size_t *offset, struct str *record) MUST_CHECK;
 
 #endif

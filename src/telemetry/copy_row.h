@@ -20,6 +20,8 @@ struct copy_layout {
 /* Head and tail of the data; text has none. */
 void copy_begin(struct buf *out, const struct copy_layout *l);
 void copy_end(struct buf *out, const struct copy_layout *l);
+/* A complete record of this release is a row as it stands: record_tuple(). */
+bool copy_is_tuple(const struct copy_layout *l);
 /* False: not a record of that kind; nothing was appended. Fields of a wrong length are NULL. */
 bool copy_row(struct buf *out, const struct copy_layout *l, struct str record) MUST_CHECK;
 

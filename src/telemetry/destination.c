@@ -40,15 +40,15 @@ static void queue_ready(void *owner) {
         pool_wake(d->pool);
 }
 
-static void describe_gap(void *owner, struct buf *record) {
+static void describe_gap(void *owner, struct record_draft *gap) {
     struct destination *d;
 
     CAST_OBJ_NOTNULL(d, owner, DESTINATION_MAGIC);
-    record_text(record, COLUMN_OF_GAP_instance, str_of(d->env->instance));
-    if (d->current == NULL)
-        return;
-    record_text(record, COLUMN_OF_GAP_namespace, str_of(d->current->daemon.telemetry.namespace));
-    record_text(record, COLUMN_OF_GAP_version, str_of(d->current->daemon.telemetry.version));
+    if (d->current != NULL) {
+        record_text(gap, COLUMN_OF_GAP_namespace, str_of(d->current->daemon.telemetry.namespace));
+        record_text(gap, COLUMN_OF_GAP_version, str_of(d->current->daemon.telemetry.version));
+    }
+    record_text(gap, COLUMN_OF_GAP_instance, str_of(d->env->instance));
 }
 
 static struct event_queue *open_queue(struct destination *d, const char *directory, int64_t size, char **error) {

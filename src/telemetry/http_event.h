@@ -5,8 +5,8 @@
 #ifndef FAUCET_TELEMETRY_HTTP_EVENT_H
 #define FAUCET_TELEMETRY_HTTP_EVENT_H
 
+#include "telemetry/columns.h"
 #include "telemetry/event.h"
-#include "telemetry/record.h"
 
 /* Longer text of a client's is cut, between characters (docs/telemetry.md names these). */
 #define HTTP_EVENT_PATH_MAX       ((size_t)4096)
@@ -21,16 +21,13 @@ struct http_event_rules {
     enum ip_privacy ip;
 };
 
-/* Into out, which is begun anew: what is known before the reply's last byte goes out and stays as it is. */
-void http_event_begin(struct buf *out, const struct request_event *e, const struct http_event_rules *r);
-/* Behind it: what the end of the request may change, and the record's end. ended: with elapsed and total_us; else it is
- * the form that is reserved. */
-void http_event_end(struct buf *out, const struct request_event *e, bool ended);
-static inline void http_event_write(struct buf *out, const struct request_event *e, const struct http_event_rules *r,
-                                    bool ended) {
-    http_event_begin(out, e, r);
-    http_event_end(out, e, ended);
-}
+/* The first column that is not known before the reply's last byte goes out. */
+#define HTTP_EVENT_END COLUMN_OF_HTTP_status
+
+/* The record up to there, which is what is reserved. */
+void http_event_begin(struct record_draft *d, const struct request_event *e, const struct http_event_rules *r);
+/* Behind it, in the same draft or in one of record_continue(…, HTTP_EVENT_END): the rest. */
+void http_event_end(struct record_draft *d, const struct request_event *e);
 
 /* "a=1&b&=x" → "a&b&": what is before the first '=' of each piece. Appends. */
 void query_keys(struct buf *out, struct str query);

@@ -119,25 +119,25 @@ void log_event_free(struct log_event *e) {
     memset(e, 0, sizeof *e);
 }
 
-void log_event_write(struct buf *out, const struct log_event *e, const struct worker_origin *o, struct str namespace,
-                     struct str version, struct str instance, wall_t now) {
-    record_begin(out, RECORD_LOG);
-    record_text(out, COLUMN_OF_LOG_namespace, namespace);
-    record_text(out, COLUMN_OF_LOG_version, version);
-    record_text(out, COLUMN_OF_LOG_target, e->target.p != NULL ? e->target : o->target);
-    record_time(out, COLUMN_OF_LOG_time, now);
-    record_uuid(out, COLUMN_OF_LOG_event_id, &e->event_id);
+void log_event_write(struct record_draft *d, const struct log_event *e, const struct worker_origin *o,
+                     struct str namespace, struct str version, struct str instance, wall_t now) {
+    record_begin(d, RECORD_LOG);
+    record_text(d, COLUMN_OF_LOG_namespace, namespace);
+    record_text(d, COLUMN_OF_LOG_version, version);
+    record_text(d, COLUMN_OF_LOG_target, e->target.p != NULL ? e->target : o->target);
+    record_time(d, COLUMN_OF_LOG_time, now);
+    record_uuid(d, COLUMN_OF_LOG_event_id, &e->event_id);
     if (e->has_parent)
-        record_uuid(out, COLUMN_OF_LOG_parent_event_id, &e->parent);
-    record_text(out, COLUMN_OF_LOG_level, str_of(level_names[e->level]));
-    record_text(out, COLUMN_OF_LOG_event_type, e->event_type);
-    record_text(out, COLUMN_OF_LOG_message, e->message);
-    record_json(out, COLUMN_OF_LOG_body, str_of(e->body));
-    record_text(out, COLUMN_OF_LOG_app, o->app);
-    record_text(out, COLUMN_OF_LOG_instance, instance);
-    record_integer(out, COLUMN_OF_LOG_generation, (int64_t)o->generation);
-    record_integer(out, COLUMN_OF_LOG_worker_id, o->worker_id);
+        record_uuid(d, COLUMN_OF_LOG_parent_event_id, &e->parent);
+    record_text(d, COLUMN_OF_LOG_level, str_of(level_names[e->level]));
+    record_text(d, COLUMN_OF_LOG_event_type, e->event_type);
+    record_text(d, COLUMN_OF_LOG_message, e->message);
+    record_json(d, COLUMN_OF_LOG_body, str_of(e->body));
+    record_text(d, COLUMN_OF_LOG_app, o->app);
+    record_text(d, COLUMN_OF_LOG_instance, instance);
+    record_integer(d, COLUMN_OF_LOG_generation, (int64_t)o->generation);
+    record_integer(d, COLUMN_OF_LOG_worker_id, o->worker_id);
     if (e->has_request)
-        record_uuid(out, COLUMN_OF_LOG_request_uuid, &e->request);
-    record_end(out);
+        record_uuid(d, COLUMN_OF_LOG_request_uuid, &e->request);
+    record_end(d);
 }

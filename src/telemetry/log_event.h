@@ -28,7 +28,7 @@ struct log_event {
 bool log_event_parse(struct str json, struct log_event *e, const char **why) MUST_CHECK;
 void log_event_free(struct log_event *e);
 /* Into out, which is begun anew. */
-void log_event_write(struct buf *out, const struct log_event *e, const struct worker_origin *o, struct str namespace,
-                     struct str version, struct str instance, wall_t now);
+void log_event_write(struct record_draft *d, const struct log_event *e, const struct worker_origin *o,
+                     struct str namespace, struct str version, struct str instance, wall_t now);
 
 #endif

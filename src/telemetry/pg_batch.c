@@ -85,6 +85,13 @@ static void on_copy_result(void *owner, const PGresult *r) {
     }
 }
 
+static void append_row(struct buf *out, const struct pg_batch *p, struct str record) {
+    if (p->tuples)
+        buf_append(out, record_tuple(record));
+    else
+        ASSERT(copy_row(out, &p->table->layout, record));
+}
+
 static bool on_fill(void *owner, struct buf *out, size_t want) {
     struct pg_batch *p = owner;
     const struct copy_layout *l = &p->table->layout;
@@ -93,7 +100,7 @@ static bool on_fill(void *owner, struct buf *out, size_t want) {
         copy_begin(out, l);
     p->begun = true;
     while (p->next < p->batch->n && buf_length(out) < want)
-        ASSERT(copy_row(out, l, p->batch->records[p->next++]));
+        append_row(out, p, p->batch->records[p->next++]);
     if (p->next < p->batch->n)
         return true;
     if (!p->ended)
@@ -117,7 +124,8 @@ static void on_copy_done(void *owner) {
 static const struct pg_talk copying = {.result = on_copy_result, .fill = on_fill, .done = on_copy_done};
 
 void pg_batch_start(struct pg_batch *p, struct pg_session *s, struct event_queue *q, struct event_batch *b,
-                    const struct pg_table *t, uint16_t identity, void (*done)(struct pg_batch *p, bool stored)) {
+                    const struct pg_table *t, bool tuples, uint16_t identity,
+                    void (*done)(struct pg_batch *p, bool stored)) {
     struct buf sql = {0};
 
     ASSERT(p->state == PG_BATCH_NONE && !b->in_doubt && b->n > 0 && t->copy != NULL);
@@ -127,6 +135,7 @@ void pg_batch_start(struct pg_batch *p, struct pg_session *s, struct event_queue
                            .queue = q,
                            .batch = b,
                            .table = t,
+                           .tuples = tuples,
                            .identity = identity,
                            .done = done};
     buf_printf(&sql, OPENING " %s", t->copy);

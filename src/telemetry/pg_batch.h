@@ -23,6 +23,7 @@ struct pg_batch {
     struct event_queue *queue;
     struct event_batch *batch;
     const struct pg_table *table;
+    bool tuples;
     uint16_t identity; /* of the server, see settle.h */
     size_t next;       /* row */
     bool begun, ended; /* head and tail of the data */
@@ -35,9 +36,10 @@ struct pg_batch {
 };
 
 /* Zeroed struct in, or one that is done. The batch is not in doubt, its records are all readable, the table takes rows.
- */
+ * tuples: they are rows as they stand (record_tuple), the table's layout being that of records (copy_is_tuple). */
 void pg_batch_start(struct pg_batch *p, struct pg_session *s, struct event_queue *q, struct event_batch *b,
-                    const struct pg_table *t, uint16_t identity, void (*done)(struct pg_batch *p, bool stored));
+                    const struct pg_table *t, bool tuples, uint16_t identity,
+                    void (*done)(struct pg_batch *p, bool stored));
 /* The session is lost or about to be ended: frees what it has. The batch is the owner's, in doubt or not. */
 void pg_batch_forget(struct pg_batch *p);
 

@@ -83,7 +83,7 @@ static bool copy_chunk(struct pg_session *s) {
         if (put < 0)
             return false;
         if (put > 0)
-            buf_free(&s->chunk);
+            buf_clear(&s->chunk);
         else if (!more)
             more = true; /* the same again: fill says false once more */
     }
@@ -113,6 +113,7 @@ static void finish_talk(struct pg_session *s) {
 
     s->talk = NULL;
     s->copying = s->filled = false;
+    buf_free(&s->chunk);
     deadline_clear(&s->patience);
     watch(s, false);
     talk->done(s->talker);

@@ -30,7 +30,7 @@ struct pg_session {
     const struct pg_talk *talk; /* NULL: nobody asked anything */
     void *talker;
     bool copying, filled, broken;
-    struct buf chunk; /* of the COPY, not yet libpq's */
+    struct buf chunk; /* of the COPY, not yet libpq's; its memory stays until the COPY is over */
     /* The connection is of no use any more. Last thing that is done with the session: end it. why: one line. */
     void (*lost)(struct pg_session *s, const char *why);
     const char *secret; /* taken out of messages; NULL: none */

@@ -197,11 +197,11 @@ void link_new(struct pool *p) {
 
 static void on_sent(struct pg_batch *s, bool stored);
 
-static void send_batch(struct link *l, struct event_batch *b) {
+static void send_batch(struct link *l, struct event_batch *b, bool tuples) {
     l->state = LINK_SENDING;
     l->batch = b;
-    pg_batch_start(&l->sending, &l->session, l->pool->options.queue, b, &l->columns.tables[b->kind], l->identity,
-                   on_sent);
+    pg_batch_start(&l->sending, &l->session, l->pool->options.queue, b, &l->columns.tables[b->kind], tuples,
+                   l->identity, on_sent);
 }
 
 static void give_back(struct link *l) {
@@ -225,7 +225,7 @@ static void row_refused(struct link *l, const char *why) {
 
     if (l->batch->n > 1) {
         lane_bisect(lane, l->batch);
-        send_batch(l, l->batch);
+        send_batch(l, l->batch, false);
         return;
     }
     if (lane->refused < REFUSED_MAX) {
@@ -374,13 +374,18 @@ static bool must_look(const struct link *l, const struct lane *lane) {
            (t->copy == NULL && mono_since(l->columns_at, l->pool->options.loop->now) > LOOK_AGAIN);
 }
 
-/* Of a newer faucet, or damaged in a way that no checksum shows. */
-static void drop_unreadable(struct lane *lane, struct event_batch *b) {
+/* Sets aside what is of a newer faucet, or damaged in a way that no checksum shows. True: the others are complete, with
+ * all columns that we know and no more. */
+static bool look_at(struct lane *lane, struct event_batch *b) {
     struct record_reader r;
+    bool complete = true;
 
     for (size_t i = b->n; i > 0; i--)
         if (!record_open(b->records[i - 1], &r) || r.kind != b->kind)
             lane_drop_row(lane, b, i - 1, "its record cannot be read by this version of faucet");
+        else
+            complete &= r.complete && r.n == record_table(r.kind)->n;
+    return complete;
 }
 
 /* True: the link has something to do. */
@@ -408,13 +413,13 @@ static bool feed_from(struct link *l, struct lane *lane) {
         l->pool->again = true;
         return false;
     }
-    drop_unreadable(lane, b);
+    bool complete = look_at(lane, b);
     if (b->n == 0) {
         lane_give_back(lane, b);
         l->pool->again = true;
         return false;
     }
-    send_batch(l, b);
+    send_batch(l, b, complete && copy_is_tuple(&table->layout));
     return true;
 }
 

@@ -39,6 +39,7 @@ static struct event_queue *queue_new(const struct event_queue_options *o) {
     q->next_serial = 1;
     q->opened = mono_now();
     list_init(&q->segments);
+    list_init(&q->idle);
     list_init(&q->jobs);
     list_init(&q->taken);
     list_init(&q->doubtful);
@@ -112,7 +113,6 @@ void event_queue_close(struct event_queue *q) {
         deadline_destroy(&q->wake);
     }
     account_close(&q->account);
-    buf_free(&q->patch);
     free(q->directory);
     FREE_OBJ(q);
 }

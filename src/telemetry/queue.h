@@ -31,7 +31,7 @@ struct event_queue_options {
      * inside event_queue_take). May be NULL. */
     void (*ready)(void *owner);
     /* Adds to a row of faucet_gaps what the queue does not know: namespace, version, instance. May be NULL. */
-    void (*describe_gap)(void *owner, struct buf *record);
+    void (*describe_gap)(void *owner, struct record_draft *d);
     void *owner;
 };
 /* Recovers what is there: torn tails and damaged records are counted dropped{corrupt}; records found only reserved get
@@ -43,7 +43,7 @@ struct event_queue *event_queue_open(const struct event_queue_options *o, char *
 void event_queue_close(struct event_queue *q);
 
 #define EVENT_RECORD_MAX ((size_t)128 * 1024) /* a longer record is dropped{bad_row} */
-#define EVENT_SLOT_ROOM  ((size_t)96)         /* what the final form may be longer than the reserved one */
+#define EVENT_SLOT_ROOM  ((size_t)112)        /* what may be added to a reserved one */
 
 /* A place in the queue for an event whose end is not known yet. A zeroed one is none. It must be finished or abandoned
  * before the queue is closed, or it is found "daemon_died" at the next start. */
@@ -53,17 +53,16 @@ struct event_slot {
     uint32_t offset;
     enum record_kind kind;
 };
-/* Whole records (record_end was called). False: dropped and counted; a gap is noted. */
+/* A record. False: dropped and counted; a gap is noted. */
 bool event_queue_append(struct event_queue *q, enum record_kind kind, struct str record);
-/* Reserves a place for a record with all that is known of it; it counts as received and queued. False: as append; the
- * slot is none. */
+/* Reserves a place for a record whose last fields are not known yet; it counts as received and queued. False: as
+ * append; the slot is none. */
 bool event_queue_reserve(struct event_queue *q, enum record_kind kind, struct str record, struct event_slot *slot);
-/* The final form, whole, in place of the reserved one, under a second CRC; at most EVENT_SLOT_ROOM bytes longer than
- * what was reserved (what exceeds that loses its last fields). kill -9 in the middle leaves one of the two, never a
- * mixture. The slot becomes none; on none nothing happens. Slots that are neither finished nor abandoned are not handed
- * out. */
-void event_queue_finish(struct event_slot *slot, struct str record);
-/* The reserved form stands as it is. */
+/* Its last fields (record_continue), at most EVENT_SLOT_ROOM bytes; of more, the last ones are lost. kill -9 in the
+ * middle leaves the record with them or without. The slot becomes none; on none nothing happens. Slots that are neither
+ * finished nor abandoned are not handed out. */
+void event_queue_finish(struct event_slot *slot, struct str fields);
+/* The record stands as it is. */
 void event_queue_abandon(struct event_slot *slot);
 
 /* ---- batches: any number at once, of one kind each, acknowledged in any order ---- */

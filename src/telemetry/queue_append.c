@@ -72,10 +72,13 @@ bool event_queue_reserve(struct event_queue *q, enum record_kind kind, struct st
 
 /* ---- the end of a slot ---- */
 
-void queue_finish_frame(struct event_queue *q, struct segment *s, struct frame_view *v, struct str record) {
-    account_redo_begin(&q->account, s->serial, v->offset, record);
-    frame_finish(v, record);
-    account_redo_end(&q->account);
+void queue_finish_frame(struct frame_view *v, struct str fields) {
+    struct str added = record_fit(fields, v->head.capacity - v->head.length);
+
+    if (added.n > 0)
+        frame_finish(v, added);
+    else
+        frame_settle(v);
 }
 
 /* Its frame is ready to be handed out: by the cursor, or, where that has passed, from the list of late ones. */
@@ -105,7 +108,7 @@ static void slot_lost(struct event_queue *q, struct segment *s, const struct eve
     } /* else the cursor will miss it, and count it */
 }
 
-static void end_slot(struct event_slot *slot, struct str record) {
+static void end_slot(struct event_slot *slot, struct str fields) {
     struct event_queue *q = slot->queue;
     struct segment *s;
     struct frame_view v;
@@ -121,19 +124,15 @@ static void end_slot(struct event_slot *slot, struct str record) {
     if (!segment_frame(s, slot->offset, &v) || v.head.state != FRAME_RESERVED || v.head.kind != slot->kind) {
         slot_lost(q, s, slot);
     } else {
-        if (record.p != NULL)
-            queue_finish_frame(q, s, &v, record_cut(record, v.head.capacity));
-        else
-            frame_settle(&v);
+        queue_finish_frame(&v, fields);
         slot_ready(q, s, slot);
     }
     if (s != q->current)
         queue_segment_settle(q, s);
 }
 
-void event_queue_finish(struct event_slot *slot, struct str record) {
-    ASSERT(record.n > 0);
-    end_slot(slot, record);
+void event_queue_finish(struct event_slot *slot, struct str fields) {
+    end_slot(slot, fields);
 }
 
 void event_queue_abandon(struct event_slot *slot) {
@@ -149,21 +148,21 @@ static const char *reason_name(int reason) {
 static bool write_gap(struct event_queue *q, enum record_kind kind, int reason) {
     const struct event_gap *g = &q->account.gaps[kind][reason];
     struct uuid id = uuid_v4();
-    struct buf b = {0};
+    struct record_draft gap = {0};
 
-    record_begin(&b, RECORD_GAP);
-    record_uuid(&b, COLUMN_OF_GAP_event_id, &id);
-    record_time(&b, COLUMN_OF_GAP_time, queue_wall(q));
-    record_text(&b, COLUMN_OF_GAP_table_name, str_of(record_table(kind)->name));
-    record_text(&b, COLUMN_OF_GAP_reason, str_of(reason_name(reason)));
-    record_time(&b, COLUMN_OF_GAP_began, g->began);
-    record_time(&b, COLUMN_OF_GAP_ended, g->ended);
-    record_integer(&b, COLUMN_OF_GAP_dropped, g->n > INT64_MAX ? INT64_MAX : (int64_t)g->n);
+    record_begin(&gap, RECORD_GAP);
+    record_uuid(&gap, COLUMN_OF_GAP_event_id, &id);
     if (q->options.describe_gap != NULL)
-        q->options.describe_gap(q->options.owner, &b);
-    record_end(&b);
-    bool written = put(q, RECORD_GAP, buf_str(&b), NULL);
-    buf_free(&b);
+        q->options.describe_gap(q->options.owner, &gap);
+    record_time(&gap, COLUMN_OF_GAP_time, queue_wall(q));
+    record_text(&gap, COLUMN_OF_GAP_table_name, str_of(record_table(kind)->name));
+    record_text(&gap, COLUMN_OF_GAP_reason, str_of(reason_name(reason)));
+    record_time(&gap, COLUMN_OF_GAP_began, g->began);
+    record_time(&gap, COLUMN_OF_GAP_ended, g->ended);
+    record_integer(&gap, COLUMN_OF_GAP_dropped, g->n > INT64_MAX ? INT64_MAX : (int64_t)g->n);
+    record_end(&gap);
+    bool written = put(q, RECORD_GAP, record_str(&gap), NULL);
+    record_free(&gap);
     return written;
 }
 

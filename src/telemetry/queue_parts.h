@@ -27,6 +27,7 @@
 
 #define BRIDGES        8 /* while a helper is behind: 32 MiB, seconds of a stalled disk */
 #define BRIDGES_FAILED 2 /* once it is known that no file can be made */
+#define IDLE_MAX       2
 #define RETRY_MIN      (DUR_S / 2)
 #define RETRY_MAX      (30 * DUR_S)
 
@@ -61,6 +62,7 @@ struct event_queue {
 
     struct segment_job *making; /* under way, or finished and not taken */
     struct segment *spare;      /* made, on no list; NULL: none */
+    struct list idle;           /* of struct segment, mapped, whose file can be used again; IDLE_MAX at most */
     struct list jobs;           /* of struct segment_job, all that are under way: told when the queue closes */
     size_t bridges;             /* segments in memory that should have a file */
     mono_t make_again;          /* not before; after a failure */
@@ -69,8 +71,7 @@ struct event_queue {
     int make_error; /* of the last attempt; 0: it worked */
     struct deadline retry, wake;
 
-    bool gaps;        /* some gap is not a row yet */
-    struct buf patch; /* scratch */
+    bool gaps; /* some gap is not a row yet */
     struct frame_refs late[RECORD_KINDS];
     struct list taken, doubtful, returned[RECORD_KINDS]; /* of struct batch */
 };
@@ -97,8 +98,8 @@ mono_t queue_now(const struct event_queue *q);
 wall_t queue_wall(const struct event_queue *q);
 
 /* ---- queue_append.c ---- */
-/* Atomic against kill -9, by the account's redo. */
-void queue_finish_frame(struct event_queue *q, struct segment *s, struct frame_view *v, struct str record);
+/* Adds what there is room for. */
+void queue_finish_frame(struct frame_view *v, struct str fields);
 void queue_write_gaps(struct event_queue *q);
 
 /* ---- queue_batch.c ---- */

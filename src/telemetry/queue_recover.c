@@ -29,11 +29,7 @@ struct recovery {
     struct doubtful doubts[EVENT_BATCHES_IN_DOUBT];
     uint64_t damaged[RECORD_KINDS];
     size_t died; /* were only reserved */
-    /* the redo */
-    bool redo;
-    uint64_t redo_segment;
-    size_t redo_offset;
-    struct str redo_record;
+    struct record_draft rest;
 };
 
 struct serials {
@@ -81,18 +77,14 @@ static struct doubtful *doubt_of(struct recovery *r, const struct frame *f) {
     return NULL;
 }
 
-/* A finish that the crash interrupted; then one that never came. */
-static void complete(struct recovery *r, struct segment *s, struct frame_view *v) {
+/* The end that never came. */
+static void complete(struct recovery *r, struct frame_view *v) {
     struct str record;
 
-    if (r->redo && r->redo_segment == s->serial && r->redo_offset == v->offset &&
-        r->redo_record.n <= v->head.capacity && v->head.state == FRAME_RESERVED)
-        frame_finish(v, r->redo_record);
     if (v->head.state != FRAME_RESERVED || v->head.gone != FRAME_HERE || !frame_record(v, &record))
         return;
-    record_died(&r->queue->patch, record);
-    if (buf_length(&r->queue->patch) > 0)
-        queue_finish_frame(r->queue, s, v, record_cut(buf_str(&r->queue->patch), v->head.capacity));
+    if (record_died(&r->rest, record))
+        queue_finish_frame(v, record_str(&r->rest));
     else
         frame_settle(v); /* whole, but no record: for the pool to set aside */
     r->died++;
@@ -110,7 +102,7 @@ static void recover_frame(struct recovery *r, struct segment *s, struct frame_vi
 
     if (v->head.gone == FRAME_STORED || v->head.gone == FRAME_DROPPED)
         return;
-    complete(r, s, v);
+    complete(r, v);
     if (v->head.gone != FRAME_HERE || !frame_record(v, &record)) {
         damaged(r, v);
         return;
@@ -187,8 +179,8 @@ static char *map_whole(const char *path, size_t *size) {
 static bool is_ours(const struct event_queue *q, const char *path, const char *base, size_t size, uint64_t serial) {
     enum segment_head_state head = segment_head_check(base, size, serial);
 
-    if (head == HEAD_NEWER)
-        say(q, path, "was written by a newer faucet; left alone");
+    if (head == HEAD_OTHER_RELEASE)
+        say(q, path, "was written by another release of faucet; left alone");
     else if (head == HEAD_FOREIGN)
         say(q, path, "is a copy of another segment; left alone");
     else if (head == HEAD_DAMAGED)
@@ -210,6 +202,12 @@ static void recover_segment(struct recovery *r, const char *path, uint64_t seria
         return;
     }
     int guard = segment_guard_add(base, size);
+    if (segment_head_check(base, size, serial) == HEAD_EMPTY) {
+        segment_guard_remove(guard);
+        munmap(base, size);
+        unlink(path);
+        return;
+    }
     if (!is_ours(q, path, base, size, serial)) {
         segment_guard_remove(guard);
         munmap(base, size);
@@ -299,13 +297,6 @@ void queue_recover(struct event_queue *q) {
     XXXAN(r);
     r->queue = q;
     read_doubts(r);
-    /* copied: finishing others uses the redo's place */
-    struct buf redo = {0};
-    r->redo = account_redo(&q->account, &r->redo_segment, &r->redo_offset, &r->redo_record);
-    if (r->redo) {
-        buf_append(&redo, r->redo_record);
-        r->redo_record = buf_str(&redo);
-    }
     for (size_t i = 0; i < serials.n; i++) {
         char *path = segment_path(q->directory, serials.v[i]);
         if (serials.v[i] >= q->next_serial)
@@ -313,11 +304,9 @@ void queue_recover(struct event_queue *q) {
         recover_segment(r, path, serials.v[i]);
         free(path);
     }
-    account_redo_end(&q->account);
     hand_out_doubts(r);
     reconcile(r);
-    buf_free(&redo);
-    buf_free(&q->patch);
+    record_free(&r->rest);
     free(serials.v);
     free(r);
 }

@@ -128,16 +128,15 @@ static void make_failed(struct event_queue *q, int error) {
 /* The file takes over what a segment in memory holds, at the same addresses: views into it stay good. */
 static void adopt(struct event_queue *q, struct segment *s, struct segment_job *j) {
     const size_t head = sizeof(struct segment_head);
-    int guard = segment_guard_add(j->base, j->size);
 
     memcpy(j->base + head, s->base + head, s->used - head);
-    if (!segment_guard_hurt(guard)) {
+    if (!segment_guard_hurt(j->guard)) {
         XXXASSERT(mmap(s->base, s->size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, j->fd, 0) == s->base);
         s->guard = segment_guard_add(s->base, s->size);
         s->memory = false;
         q->bridges--;
     }
-    segment_guard_remove(guard);
+    segment_guard_remove(j->guard);
     munmap(j->base, j->size);
     j->base = NULL;
     if (s->memory)
@@ -158,14 +157,17 @@ static void take_made(struct event_queue *q, struct segment_job *j) {
         log_info(q->options.log, "telemetry queue %s: segments can be made again", q->directory);
     q->make_error = 0;
     q->make_pause = 0;
+    if (j->guard < 0)
+        j->guard = segment_guard_add(j->base, j->size);
     if (s != NULL) {
         ASSERT(s->memory && s->size == j->size);
         adopt(q, s, j);
+        queue_segment_settle(q, s); /* it was not unmapped as long as it had no file */
         return;
     }
     q->spare = segment_new(j->serial, j->size);
     q->spare->base = j->base;
-    q->spare->guard = segment_guard_add(j->base, j->size);
+    q->spare->guard = j->guard;
 }
 
 static void take_if_made(struct event_queue *q) {
@@ -182,8 +184,37 @@ static struct segment *first_bridge(struct event_queue *q) {
     return NULL;
 }
 
+/* ---- using files again ---- */
+
+static bool may_keep(const struct event_queue *q, const struct segment *s) {
+    size_t size = queue_segment_size(q);
+
+    return s->base != NULL && !s->memory && !s->abandoned && !segment_guard_hurt(s->guard) && s->size == size &&
+           q->idle.length < IDLE_MAX && q->bytes + (q->idle.length + 2) * size <= q->size;
+}
+
+/* NULL: none of that size. */
+static struct segment *take_idle(struct event_queue *q, size_t size) {
+    LIST_FOREACH (&q->idle, struct segment, s, node) {
+        list_remove(&s->node);
+        if (s->size == size)
+            return s;
+        start_release(q, s, true); /* queue_size has changed since */
+        FREE_OBJ(s);
+    }
+    return NULL;
+}
+
+static void use_again(struct segment_job *j, const struct event_queue *q, struct segment *s) {
+    j->used_path = segment_path(q->directory, s->serial);
+    j->used = s->recovered ? s->size : s->used; /* a torn tail may be behind it */
+    j->base = s->base;
+    j->guard = s->guard;
+    FREE_OBJ(s);
+}
+
 void queue_make_ahead(struct event_queue *q) {
-    struct segment *bridge;
+    struct segment *bridge, *idle;
     struct segment_job *j;
 
     take_if_made(q);
@@ -196,6 +227,9 @@ void queue_make_ahead(struct event_queue *q) {
     j = segment_job_new(SEGMENT_MAKE, segment_path(q->directory, serial), serial,
                         bridge != NULL ? bridge->size : queue_segment_size(q));
     j->created = queue_wall(q);
+    idle = bridge == NULL ? take_idle(q, j->size) : NULL;
+    if (idle != NULL)
+        use_again(j, q, idle);
     q->making = j;
     start(q, j);
 }
@@ -381,6 +415,10 @@ void queue_segment_settle(struct event_queue *q, struct segment *s) {
     q->bytes -= s->size;
     if (s->memory && q->directory != NULL)
         q->bridges--;
+    if (may_keep(q, s)) {
+        list_append(&q->idle, &s->node);
+        return;
+    }
     start_release(q, s, true);
     FREE_OBJ(s);
 }
@@ -423,6 +461,9 @@ void queue_rooms_close(struct event_queue *q) {
     if (q->spare != NULL) {
         insert(q, q->spare); /* nothing in it: goes below */
         q->spare = NULL;
+    }
+    LIST_FOREACH (&q->idle, struct segment, s, node) {
+        list_move(&q->segments, &s->node); /* as the spare one */
     }
     LIST_FOREACH (&q->segments, struct segment, s, node) {
         if (s->memory && q->directory != NULL)

@@ -8,53 +8,77 @@
 #include <endian.h>
 
 #define REPLACEMENT STR("\xef\xbf\xbd")
+#define IS_NULL     UINT32_MAX
 
-static enum record_kind kind_of(const struct buf *b) {
-    ASSERT(buf_length(b) >= 2);
-    return (enum record_kind)(unsigned char)b->data[b->start + 1];
+static inline char *put_length(char *p, uint32_t n) {
+    n = htobe32(n);
+    memcpy(p, &n, sizeof n);
+    return p + sizeof n;
 }
 
-static const struct column *column_of(const struct buf *b, unsigned column) {
-    const struct table *t = record_table(kind_of(b));
+/* Room for a field of that column of at most n bytes, behind its length, which is put; those that were skipped are
+ * NULL. */
+static char *begin_field(struct record_draft *d, unsigned column, enum column_type type, size_t n) {
+    unsigned skipped = column - d->next;
+    ASSERT(column >= d->next && column < d->table->n && d->table->columns[column].type == type);
+    char *p = buf_reserve(&d->bytes, 4 * (size_t)skipped + 4 + n);
 
-    ASSERT(column < t->n && column <= UINT8_MAX);
-    return &t->columns[column];
+    for (; d->next < column; d->next++)
+        p = put_length(p, IS_NULL);
+    d->next++;
+    buf_commit(&d->bytes, 4 * (size_t)skipped + 4 + n);
+    return put_length(p, (uint32_t)n);
 }
 
-static void put_head(char *p, unsigned column, size_t n) {
-    uint32_t head = htole32((uint32_t)n << 8 | column);
+static void put_field(struct record_draft *d, unsigned column, enum column_type type, struct str bytes) {
+    char *p = begin_field(d, column, type, bytes.n);
 
-    memcpy(p, &head, sizeof head);
-}
-
-static void put_field(struct buf *b, unsigned column, struct str bytes) {
-    char *p = buf_reserve(b, 4 + bytes.n);
-
-    put_head(p, column, bytes.n);
     if (bytes.n > 0)
-        memcpy(p + 4, bytes.p, bytes.n);
-    buf_commit(b, 4 + bytes.n);
+        memcpy(p, bytes.p, bytes.n);
 }
 
-static void put_number(struct buf *b, unsigned column, uint64_t bits) {
-    char *p = buf_reserve(b, 12);
-
-    bits = htole64(bits);
-    put_head(p, column, sizeof bits);
-    memcpy(p + 4, &bits, sizeof bits);
-    buf_commit(b, 12);
+static void put_u64(struct record_draft *d, unsigned column, enum column_type type, uint64_t bits) {
+    bits = htobe64(bits);
+    memcpy(begin_field(d, column, type, sizeof bits), &bits, sizeof bits);
 }
 
-void record_begin(struct buf *out, enum record_kind kind) {
-    ASSERT(kind < RECORD_KINDS);
-    out->start = out->end = 0;
-    buf_append_char(out, RECORD_FORMAT);
-    buf_append_char(out, (char)kind);
+void record_continue(struct record_draft *d, enum record_kind kind, unsigned column) {
+    buf_clear(&d->bytes);
+    d->table = record_table(kind);
+    d->next = column;
 }
 
-void record_uuid(struct buf *out, unsigned column, const struct uuid *u) {
-    ASSERT(column_of(out, column)->type == COLUMN_UUID);
-    put_field(out, column, str_make((const char *)u->b, sizeof u->b));
+void record_begin(struct record_draft *d, enum record_kind kind) {
+    record_continue(d, kind, 0);
+    uint16_t n = htobe16((uint16_t)d->table->n);
+    char *p = buf_reserve(&d->bytes, RECORD_HEAD);
+
+    p[0] = RECORD_FORMAT;
+    p[1] = (char)kind;
+    memcpy(p + 2, &n, sizeof n);
+    buf_commit(&d->bytes, RECORD_HEAD);
+}
+
+void record_skip_to(struct record_draft *d, unsigned column) {
+    ASSERT(column >= d->next && column <= d->table->n);
+    char *p = buf_reserve(&d->bytes, 4 * (size_t)(column - d->next));
+
+    buf_commit(&d->bytes, 4 * (size_t)(column - d->next));
+    for (; d->next < column; d->next++)
+        p = put_length(p, IS_NULL);
+}
+
+void record_end(struct record_draft *d) {
+    record_skip_to(d, (unsigned)d->table->n);
+}
+
+void record_free(struct record_draft *d) {
+    buf_free(&d->bytes);
+    *d = (struct record_draft){0};
+}
+
+void record_uuid(struct record_draft *d, unsigned column, const struct uuid *u) {
+    memcpy(begin_field(d, column, COLUMN_UUID, sizeof u->b), u->b, sizeof u->b);
 }
 
 /* How many bytes from the front are text that may stay as it is; ASCII, the usual case, eight at a time. */
@@ -112,73 +136,72 @@ static void put_cleaned(struct buf *b, struct str s) {
     }
 }
 
-static size_t field_begin(struct buf *b, unsigned column) {
-    size_t at = buf_length(b);
+/* What has been put behind the field that ended at `at` belongs to it, too: n bytes were there already. */
+static void end_field(struct record_draft *d, size_t at, size_t n) {
+    char *p = d->bytes.data + d->bytes.start + at;
 
-    put_field(b, column, STR_NONE);
-    return at;
+    (void)put_length(p - n - 4, (uint32_t)(buf_length(&d->bytes) - at + n));
 }
 
-static void field_end(struct buf *b, size_t at) {
-    char *p = b->data + b->start + at;
-
-    put_head(p, (unsigned char)p[0], buf_length(b) - at - 4);
-}
-
-void record_text(struct buf *out, unsigned column, struct str s) {
-    ASSERT(column_of(out, column)->type == COLUMN_TEXT);
+void record_text(struct record_draft *d, unsigned column, struct str s) {
     if (s.p == NULL)
         return;
     if (s.n <= RECORD_FIELD_MAX && clean_length(s) == s.n) {
-        put_field(out, column, s);
+        put_field(d, column, COLUMN_TEXT, s);
         return;
     }
-    size_t at = field_begin(out, column);
-    put_cleaned(out, s);
-    field_end(out, at);
+    (void)begin_field(d, column, COLUMN_TEXT, 0);
+    size_t at = buf_length(&d->bytes);
+    put_cleaned(&d->bytes, s);
+    end_field(d, at, 0);
 }
 
-void record_integer(struct buf *out, unsigned column, int64_t v) {
-    static const struct {
-        int64_t low, high;
-    } ranges[] = {[COLUMN_INT2] = {INT16_MIN, INT16_MAX},
-                  [COLUMN_INT4] = {INT32_MIN, INT32_MAX},
-                  [COLUMN_INT8] = {INT64_MIN, INT64_MAX}};
-    enum column_type type = column_of(out, column)->type;
+void record_integer(struct record_draft *d, unsigned column, int64_t v) {
+    ASSERT(column < d->table->n);
+    enum column_type type = d->table->columns[column].type;
 
-    ASSERT((size_t)type < ARRAY_LENGTH(ranges) && ranges[type].high > 0); /* or it is no integer */
-    v = v < ranges[type].low ? ranges[type].low : v > ranges[type].high ? ranges[type].high : v;
-    put_number(out, column, (uint64_t)v);
+    if (type == COLUMN_INT2) {
+        uint16_t bits = htobe16((uint16_t)(v < INT16_MIN ? INT16_MIN : v > INT16_MAX ? INT16_MAX : v));
+        memcpy(begin_field(d, column, COLUMN_INT2, sizeof bits), &bits, sizeof bits);
+    } else if (type == COLUMN_INT4) {
+        uint32_t bits = htobe32((uint32_t)(v < INT32_MIN ? INT32_MIN : v > INT32_MAX ? INT32_MAX : v));
+        memcpy(begin_field(d, column, COLUMN_INT4, sizeof bits), &bits, sizeof bits);
+    } else {
+        put_u64(d, column, COLUMN_INT8, (uint64_t)v);
+    }
 }
 
-void record_real(struct buf *out, unsigned column, double v) {
+void record_real(struct record_draft *d, unsigned column, double v) {
     uint64_t bits;
 
-    ASSERT(column_of(out, column)->type == COLUMN_FLOAT8);
     memcpy(&bits, &v, sizeof bits);
-    put_number(out, column, bits);
+    put_u64(d, column, COLUMN_FLOAT8, bits);
 }
 
-void record_bool(struct buf *out, unsigned column, bool v) {
-    ASSERT(column_of(out, column)->type == COLUMN_BOOL);
-    put_field(out, column, v ? STR("\1") : STR("\0"));
+void record_bool(struct record_draft *d, unsigned column, bool v) {
+    *begin_field(d, column, COLUMN_BOOL, 1) = v;
 }
 
-void record_time(struct buf *out, unsigned column, wall_t t) {
-    ASSERT(column_of(out, column)->type == COLUMN_TIMESTAMPTZ);
-    put_number(out, column, (uint64_t)t.us);
+void record_time(struct record_draft *d, unsigned column, wall_t t) {
+    int64_t us;
+
+    if (__builtin_sub_overflow(t.us, RECORD_EPOCH, &us))
+        us = INT64_MIN; /* -infinity */
+    put_u64(d, column, COLUMN_TIMESTAMPTZ, (uint64_t)us);
 }
 
-void record_ip(struct buf *out, unsigned column, const struct ip *ip) {
-    char bytes[17];
+/* Family (AF_INET is 2, that of IPv6 one more on every system), bits, is it a network, bytes of address. */
+void record_ip(struct record_draft *d, unsigned column, const struct ip *ip) {
     size_t n = ip->family == AF_INET ? 4 : 16;
 
-    ASSERT(column_of(out, column)->type == COLUMN_INET);
     if (ip->family == AF_UNSPEC)
         return;
-    bytes[0] = ip->family == AF_INET ? 4 : 6;
-    memcpy(bytes + 1, ip->b + 16 - n, n); /* IPv4 is kept v4-mapped */
-    put_field(out, column, str_make(bytes, 1 + n));
+    char *p = begin_field(d, column, COLUMN_INET, 4 + n);
+    p[0] = n == 4 ? 2 : 3;
+    p[1] = (char)(8 * n);
+    p[2] = 0;
+    p[3] = (char)n;
+    memcpy(p + 4, ip->b + 16 - n, n); /* IPv4 is kept v4-mapped */
 }
 
 /* jsonb refuses the escape of NUL ("unsupported Unicode escape sequence"): it becomes that of U+FFFD, of the same
@@ -193,16 +216,12 @@ static void mend_escapes(char *p, size_t n) {
     }
 }
 
-void record_json(struct buf *out, unsigned column, struct str json) {
-    ASSERT(column_of(out, column)->type == COLUMN_JSONB);
+void record_json(struct record_draft *d, unsigned column, struct str json) {
     if (json.p == NULL || json.n > RECORD_FIELD_MAX)
         return;
-    size_t at = field_begin(out, column);
-    put_cleaned(out, json);
-    field_end(out, at);
-    mend_escapes(out->data + out->start + at + 4, buf_length(out) - at - 4);
-}
-
-void record_end(struct buf *out) {
-    ASSERT(buf_length(out) >= 2); /* all of it is looked at where it is read: this is on the path of every request */
+    *begin_field(d, column, COLUMN_JSONB, 1) = 1; /* the version of its form */
+    size_t at = buf_length(&d->bytes);
+    put_cleaned(&d->bytes, json);
+    end_field(d, at, 1);
+    mend_escapes(d->bytes.data + d->bytes.start + at, buf_length(&d->bytes) - at);
 }

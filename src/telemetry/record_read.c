@@ -3,52 +3,59 @@
  * may have changed: nothing is believed, every length is checked before it is
  * used, and a record is looked at as a whole before its first field is.
  */
-#include "telemetry/record.h"
-
 #include <endian.h>
 
-#define HEAD 4 /* column, and three bytes of length */
+#include "telemetry/record.h"
 
-static uint64_t get_u64(const char *p) {
-    uint64_t v;
+#define LENGTH  ((size_t)4)
+#define IS_NULL UINT32_MAX
 
-    memcpy(&v, p, sizeof v);
-    return le64toh(v);
+static inline uint32_t length_of(const char *p) {
+    uint32_t n;
+
+    memcpy(&n, p, sizeof n);
+    return be32toh(n);
 }
 
-/* Length of the field with its head that s begins with; 0: none, or it does not fit. */
-static size_t field_length(struct str s) {
-    if (s.n < HEAD)
+/* Bytes of the field that s begins with, its length among them; 0: it does not fit. */
+static inline size_t field_size(struct str s) {
+    if (s.n < LENGTH)
         return 0;
-    uint32_t head;
-    memcpy(&head, s.p, sizeof head);
-    size_t n = le32toh(head) >> 8;
-    return n <= s.n - HEAD ? HEAD + n : 0;
+    uint32_t n = length_of(s.p);
+    if (n == IS_NULL)
+        return LENGTH;
+    return n <= s.n - LENGTH ? LENGTH + n : 0;
 }
 
 bool record_open(struct str bytes, struct record_reader *r) {
-    if (bytes.n < 2 || bytes.p[0] != RECORD_FORMAT || (unsigned char)bytes.p[1] >= RECORD_KINDS)
+    uint16_t n;
+    size_t there = 0;
+
+    if (bytes.n < RECORD_HEAD || bytes.p[0] != RECORD_FORMAT || (unsigned char)bytes.p[1] >= RECORD_KINDS)
         return false;
-    struct str left = str_from(bytes, 2);
-    for (struct str s = left; s.n > 0;) {
-        size_t n = field_length(s);
-        if (n == 0)
+    memcpy(&n, bytes.p + 2, sizeof n);
+    n = be16toh(n);
+    struct str left = str_from(bytes, RECORD_HEAD);
+    for (struct str s = left; s.n > 0; there++) {
+        size_t size = field_size(s);
+        if (size == 0 || there == n)
             return false;
-        s = str_from(s, n);
+        s = str_make(s.p + size, s.n - size);
     }
-    *r = (struct record_reader){(enum record_kind)(unsigned char)bytes.p[1], left};
+    *r = (struct record_reader){
+        .kind = (enum record_kind)(unsigned char)bytes.p[1], .n = n, .complete = there == n, .left = left};
     return true;
 }
 
 bool record_next(struct record_reader *r, struct record_field *f) {
-    size_t n = field_length(r->left);
-
-    if (n == 0)
-        return false;
-    f->column = (unsigned char)r->left.p[0];
-    f->bytes = str_make(r->left.p + HEAD, n - HEAD);
-    r->left = str_from(r->left, n);
-    return true;
+    for (size_t size; (size = field_size(r->left)) > 0; r->left = str_from(r->left, size), r->next++)
+        if (length_of(r->left.p) != IS_NULL) {
+            f->column = r->next++;
+            f->bytes = str_make(r->left.p + LENGTH, size - LENGTH);
+            r->left = str_from(r->left, size);
+            return true;
+        }
+    return false;
 }
 
 bool record_find(struct str record, unsigned column, struct str *bytes) {
@@ -57,7 +64,7 @@ bool record_find(struct str record, unsigned column, struct str *bytes) {
 
     if (!record_open(record, &r))
         return false;
-    while (record_next(&r, &f))
+    while (record_next(&r, &f) && f.column <= column)
         if (f.column == column) {
             *bytes = f.bytes;
             return true;
@@ -66,15 +73,45 @@ bool record_find(struct str record, unsigned column, struct str *bytes) {
 }
 
 int64_t record_get_integer(struct str bytes) {
-    return bytes.n == 8 ? (int64_t)get_u64(bytes.p) : 0;
+    uint64_t v = 0;
+
+    if (bytes.n != 2 && bytes.n != 4 && bytes.n != 8)
+        return 0;
+    for (size_t i = 0; i < bytes.n; i++)
+        v = v << 8 | (unsigned char)bytes.p[i];
+    return (int64_t)(v << (64 - 8 * bytes.n)) >> (64 - 8 * bytes.n); /* with its sign */
+}
+
+wall_t record_get_time(struct str bytes) {
+    int64_t us = record_get_integer(bytes);
+
+    return (wall_t){bytes.n != 8 ? 0 : us > INT64_MAX - RECORD_EPOCH ? INT64_MAX : us + RECORD_EPOCH};
 }
 
 double record_get_real(struct str bytes) {
-    uint64_t bits = bytes.n == 8 ? get_u64(bytes.p) : 0;
+    uint64_t bits = bytes.n == 8 ? (uint64_t)record_get_integer(bytes) : 0;
     double v;
 
     memcpy(&v, &bits, sizeof v);
     return v;
+}
+
+struct ip record_get_ip(struct str bytes) {
+    struct ip ip = {.family = AF_UNSPEC};
+
+    if (bytes.n == 8 && bytes.p[0] == 2) {
+        ip.family = AF_INET;
+        ip.b[10] = ip.b[11] = 0xff;
+        memcpy(ip.b + 12, bytes.p + 4, 4);
+    } else if (bytes.n == 20 && bytes.p[0] == 3) {
+        ip.family = AF_INET6;
+        memcpy(ip.b, bytes.p + 4, 16);
+    }
+    return ip;
+}
+
+struct str record_get_json(struct str bytes) {
+    return bytes.n == 0 ? bytes : str_from(bytes, 1);
 }
 
 bool record_column(enum record_kind kind, const char *name, unsigned *column) {
@@ -88,41 +125,41 @@ bool record_column(enum record_kind kind, const char *name, unsigned *column) {
     return false;
 }
 
-/* What nobody knows, or knows better, when the daemon died. */
-static bool is_unknown(enum record_kind kind, unsigned column) {
-    static const char *const names[] = {"elapsed", "total_us", "error"};
-    unsigned c;
-
-    for (size_t i = 0; i < ARRAY_LENGTH(names); i++)
-        if (record_column(kind, names[i], &c) && c == column)
-            return true;
-    return false;
-}
-
-void record_died(struct buf *out, struct str record) {
+/* How many fields there are, the NULL ones too; SIZE_MAX: no record. */
+static size_t count(struct str record) {
     struct record_reader r;
     struct record_field f;
-    unsigned error;
 
-    out->start = out->end = 0;
     if (!record_open(record, &r))
-        return;
-    record_begin(out, r.kind);
-    for (struct str left = r.left; record_next(&r, &f); left = r.left)
-        if (!is_unknown(r.kind, f.column))
-            buf_append(out, str_make(left.p, left.n - r.left.n));
-    if (record_column(r.kind, "error", &error))
-        record_text(out, error, STR("daemon_died"));
+        return SIZE_MAX;
+    if (r.complete)
+        return r.n;
+    while (record_next(&r, &f)) {
+    }
+    return r.next;
 }
 
-struct str record_cut(struct str record, size_t max) {
-    struct record_reader r;
-    struct record_field f;
-    size_t n = 2;
+bool record_died(struct record_draft *d, struct str record) {
+    size_t n = count(record);
+    unsigned error;
+    enum record_kind kind;
 
-    if (record.n <= max || max < n || !record_open(record, &r))
-        return str_make(record.p, record.n < max ? record.n : max);
-    while (record_next(&r, &f) && n + HEAD + f.bytes.n <= max)
-        n += HEAD + f.bytes.n;
-    return str_make(record.p, n);
+    if (n == SIZE_MAX)
+        return false;
+    kind = (enum record_kind)(unsigned char)record.p[1];
+    if (!record_column(kind, "error", &error) || n > error)
+        return false;
+    record_continue(d, kind, (unsigned)n);
+    record_text(d, error, STR("daemon_died"));
+    return true;
+}
+
+struct str record_fit(struct str fields, size_t max) {
+    size_t n = 0, size;
+
+    if (fields.n <= max)
+        return fields;
+    while ((size = field_size(str_from(fields, n))) > 0 && size <= max - n)
+        n += size;
+    return str_make(fields.p, n);
 }

@@ -16,6 +16,14 @@ uint32_t segment_head_crc(const struct segment_head *h) {
     return crc32c(0, h, offsetof(struct segment_head, crc));
 }
 
+static void store_magic(char *base, const char *magic) {
+    uint64_t word;
+
+    memcpy(&word, magic, sizeof word);
+    atomic_thread_fence(memory_order_release);
+    *(volatile uint64_t *)(void *)base = word;
+}
+
 void segment_head_write(char *base, uint64_t serial, size_t size, wall_t created) {
     struct segment_head h;
 
@@ -27,7 +35,14 @@ void segment_head_write(char *base, uint64_t serial, size_t size, wall_t created
     h.size = size;
     h.created = created.us;
     h.crc = segment_head_crc(&h);
-    memcpy(base, &h, sizeof h);
+    /* what says that it is one comes last */
+    memcpy(base + sizeof h.magic, (char *)&h + sizeof h.magic, sizeof h - sizeof h.magic);
+    store_magic(base, SEGMENT_MAGIC);
+}
+
+void segment_head_clear(char *base) {
+    store_magic(base, SEGMENT_EMPTY);
+    atomic_thread_fence(memory_order_release);
 }
 
 enum segment_head_state segment_head_check(const char *base, size_t size, uint64_t serial) {
@@ -36,11 +51,13 @@ enum segment_head_state segment_head_check(const char *base, size_t size, uint64
     if (size < sizeof h)
         return HEAD_DAMAGED;
     memcpy(&h, base, sizeof h);
+    if (memcmp(h.magic, SEGMENT_EMPTY, sizeof h.magic) == 0)
+        return HEAD_EMPTY;
     if (memcmp(h.magic, SEGMENT_MAGIC, sizeof h.magic) != 0 || h.order != SEGMENT_ORDER ||
         h.crc != segment_head_crc(&h))
-        return HEAD_DAMAGED; /* a newer version keeps this much of the head */
+        return HEAD_DAMAGED; /* other versions keep this much of the head */
     if (h.version != SEGMENT_VERSION)
-        return HEAD_NEWER;
+        return HEAD_OTHER_RELEASE;
     return h.serial == serial ? HEAD_GOOD : HEAD_FOREIGN;
 }
 
@@ -115,24 +132,27 @@ bool segment_next(const struct segment *s, size_t *offset, size_t end, struct fr
 }
 
 bool frame_record(const struct frame_view *v, struct str *record) {
-    bool final = v->head.state == FRAME_FINISHED;
-    size_t n = final ? v->head.final_length : v->head.length;
+    const char *p = (const char *)(v->frame + 1);
+    size_t added = 0;
 
-    if (!final && v->head.state != FRAME_WHOLE && v->head.state != FRAME_RESERVED)
+    if (v->head.state == FRAME_FINISHED)
+        added = v->head.added_length;
+    else if (v->head.state != FRAME_WHOLE && v->head.state != FRAME_RESERVED)
         return false;
-    if (n > v->head.capacity)
+    if (added > v->head.capacity - v->head.length)
         return false;
-    *record = str_make((const char *)(v->frame + 1), n);
-    return crc32c(0, record->p, n) == (final ? v->head.final_crc : v->head.crc);
+    *record = str_make(p, v->head.length + added);
+    return crc32c(0, p, v->head.length) == v->head.crc &&
+           (added == 0 || crc32c(0, p + v->head.length, added) == v->head.added_crc);
 }
 
-void frame_finish(struct frame_view *v, struct str record) {
-    ASSERT(record.n <= v->head.capacity);
-    v->head.final_length = (uint32_t)record.n;
-    v->head.final_crc = crc32c(0, record.p, record.n);
-    memcpy(v->frame + 1, record.p, record.n);
-    v->frame->final_length = v->head.final_length;
-    v->frame->final_crc = v->head.final_crc;
+void frame_finish(struct frame_view *v, struct str added) {
+    ASSERT(added.n > 0 && added.n <= v->head.capacity - v->head.length);
+    v->head.added_length = (uint32_t)added.n;
+    v->head.added_crc = crc32c(0, added.p, added.n);
+    memcpy((char *)(v->frame + 1) + v->head.length, added.p, added.n);
+    v->frame->added_length = v->head.added_length;
+    v->frame->added_crc = v->head.added_crc;
     atomic_thread_fence(memory_order_release);
     *(volatile uint8_t *)&v->frame->state = v->head.state = FRAME_FINISHED;
 }

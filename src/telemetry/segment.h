@@ -8,10 +8,11 @@
  *        zeros to the end (preallocated)
  *
  * A frame's life: written but for its magic → published by the magic (one aligned
- * store: kill -9 leaves all of it or nothing) → perhaps finished → marked with the
- * batch that carries it → gone. Its immutable part is under head_crc, the
- * first form of the record under crc, the final one under final_crc. The CRC of
- * the head covers serial and offset: a frame copied elsewhere is no frame.
+ * store: kill -9 leaves all of it or nothing) → perhaps finished: fields are added
+ * behind the record, in room left for them, and count from the store of `state` on
+ * → marked with the batch that carries it → gone. Its immutable part is under
+ * head_crc, the record under crc, what was added under added_crc. The CRC of the
+ * head covers serial and offset: a frame copied elsewhere is no frame.
  */
 #ifndef FAUCET_TELEMETRY_SEGMENT_H
 #define FAUCET_TELEMETRY_SEGMENT_H
@@ -21,7 +22,8 @@
 #include "telemetry/record.h"
 
 #define SEGMENT_MAGIC    "FaucetSG"
-#define SEGMENT_VERSION  1
+#define SEGMENT_EMPTY    "FaucetNo" /* between two uses: holds nothing, whatever is in it */
+#define SEGMENT_VERSION  2
 #define SEGMENT_SIZE     ((size_t)4 * 1024 * 1024)  /* with a queue_size of 32 MiB and more */
 #define SEGMENT_SIZE_MIN ((size_t)256 * 1024)       /* holds EVENT_RECORD_MAX */
 #define SEGMENT_SIZE_MAX ((size_t)64 * 1024 * 1024) /* nobody makes larger ones; what is beyond is not read */
@@ -45,7 +47,7 @@ struct frame { /* on disk */
     uint32_t head_crc; /* serial, offset, capacity, length, crc, kind */
     uint32_t capacity; /* of the payload; a multiple of 8 */
     uint32_t length, crc;
-    uint32_t final_length, final_crc; /* FRAME_FINISHED: what counts */
+    uint32_t added_length, added_crc; /* FRAME_FINISHED: what follows it */
     uint8_t kind, state, gone, unused;
     uint64_t batch; /* 0: not taken by any */
     int64_t came;   /* mono_t of the run that wrote it */
@@ -93,7 +95,9 @@ static inline size_t frame_space(size_t payload) {
 
 uint32_t segment_head_crc(const struct segment_head *h);
 void segment_head_write(char *base, uint64_t serial, size_t size, wall_t created);
-enum segment_head_state { HEAD_GOOD, HEAD_DAMAGED, HEAD_NEWER, HEAD_FOREIGN };
+/* One store: before it the segment is what it was, after it it is empty. */
+void segment_head_clear(char *base);
+enum segment_head_state { HEAD_GOOD, HEAD_DAMAGED, HEAD_OTHER_RELEASE, HEAD_FOREIGN, HEAD_EMPTY };
 /* FOREIGN: a good head of another serial. */
 enum segment_head_state segment_head_check(const char *base, size_t size, uint64_t serial);
 
@@ -107,11 +111,12 @@ bool segment_frame(const struct segment *s, size_t offset, struct frame_view *v)
 /* The first frame at *offset or behind it, before `end`; *offset moves behind it. False: none, *offset is `end`.
  * *skipped (NULL is fine) is set where something else than zeros had to be skipped. */
 bool segment_next(const struct segment *s, size_t *offset, size_t end, struct frame_view *v, bool *skipped) MUST_CHECK;
-/* The record of a frame, in its valid form. False: damaged. */
+/* The record of a frame, with what was added. False: damaged. */
 bool frame_record(const struct frame_view *v, struct str *record) MUST_CHECK;
-/* The final form, in place; it fits into the capacity. Not atomic: see account.h for the redo that makes it so. */
-void frame_finish(struct frame_view *v, struct str record);
-/* The form that is there is the final one. */
+/* Adds to the record of a reserved frame; it fits into what is left of the capacity. kill -9 leaves it done or undone.
+ */
+void frame_finish(struct frame_view *v, struct str added);
+/* Nothing will be added. */
 void frame_settle(struct frame_view *v);
 void frame_mark(struct frame *f, uint64_t batch);
 void frame_go(struct frame *f, enum frame_gone how);

@@ -15,6 +15,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "telemetry/segment_guard.h"
+
 #define SUFFIX ".segment"
 
 /* Linux 5.14; older kernels say EINVAL, and pages come one by one. */
@@ -91,7 +93,39 @@ static bool write_head(const struct segment_job *j) {
     return pwrite(j->fd, head, sizeof head, 0) == (ssize_t)sizeof head;
 }
 
+static void unmap(struct segment_job *j) {
+    segment_guard_remove(j->guard);
+    j->guard = -1;
+    if (j->base != NULL)
+        munmap(j->base, j->size);
+    j->base = NULL;
+}
+
+/* False: it is gone, and a new file is to be made. Whoever dies on the way leaves a file, under either name, that says
+ * it is empty. */
+static bool use_again(struct segment_job *j) {
+    const size_t head = sizeof(struct segment_head);
+
+    segment_head_clear(j->base);
+    memset(j->base + head, 0, j->used - head);
+    j->fd = open(j->used_path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    if (j->fd >= 0 && rename(j->used_path, j->path) == 0) {
+        segment_head_write(j->base, j->serial, j->size, j->created);
+        if (!segment_guard_hurt(j->guard))
+            return true;
+        unlink(j->path);
+    }
+    if (j->fd >= 0)
+        close(j->fd);
+    j->fd = -1;
+    unmap(j);
+    unlink(j->used_path);
+    return false;
+}
+
 static void make(struct segment_job *j) {
+    if (j->used_path != NULL && use_again(j))
+        return;
     j->fd = open(j->path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (j->fd >= 0 && segment_file_allocate(j->fd, j->size, 0) && write_head(j))
         j->base = map_file(j->fd, j->size, MADV_POPULATE_WRITE);
@@ -146,7 +180,7 @@ struct segment_job *segment_job_new(enum segment_work work, char *path, uint64_t
     j->path = path;
     j->serial = serial;
     j->size = size;
-    j->fd = -1;
+    j->fd = j->guard = -1;
     return j;
 }
 
@@ -163,12 +197,15 @@ void segment_job_free(struct segment_job *j) {
     if (j->work == SEGMENT_RELEASE && !atomic_load(&j->finished))
         release(j); /* the helpers ended before it was its turn */
     if (j->work != SEGMENT_RELEASE && j->base != NULL && !j->taken) {
-        munmap(j->base, j->size);
+        unmap(j);
         if (j->work == SEGMENT_MAKE)
             unlink(j->path);
+        if (j->used_path != NULL) /* it did not come so far */
+            unlink(j->used_path);
     }
     if (j->fd >= 0)
         close(j->fd);
+    free(j->used_path);
     free(j->path);
     free(j);
 }

@@ -1,8 +1,9 @@
 /*
  * Files of segments: making, mapping and removing them. All of it can block, so
  * it is done by helper threads, as jobs; without helpers, at once. A thread
- * touches the file by system calls only, never the mapping: a missing page is an
- * error here (EFAULT), not a SIGBUS.
+ * touches a new file by system calls only, never the mapping: a missing page is
+ * an error here (EFAULT), not a SIGBUS. Files are used again, since making pages
+ * is the dearest part of it all: such a mapping is under a guard already.
  */
 #ifndef FAUCET_TELEMETRY_SEGMENT_FILE_H
 #define FAUCET_TELEMETRY_SEGMENT_FILE_H
@@ -27,7 +28,12 @@ struct segment_job {
     char *path;  /* owned; NULL: memory only (RELEASE) */
     uint64_t serial;
     size_t size;
-    wall_t created;       /* MAKE: for the head */
+    wall_t created; /* MAKE: for the head */
+    /* MAKE: a segment that nobody needs any more, to be used again if it can be: its mapping is in base, under `guard`.
+     */
+    char *used_path; /* owned; NULL: none, a new file is wanted */
+    size_t used;
+    int guard;            /* of base; -1: none yet */
     int fd;               /* MAKE: open as long as the result is not taken; -1 */
     char *base;           /* the result, or (RELEASE) what is to be unmapped; NULL with error */
     int error;            /* errno */

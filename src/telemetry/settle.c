@@ -77,7 +77,7 @@ static bool append_ids(struct buf *out, const struct settle *s, int64_t *first, 
         memcpy(u.b, id.p, sizeof u.b);
         uuid_format(&u, text);
         buf_printf(out, "%s%s", found++ > 0 ? "," : "", text);
-        int64_t us = record_get_integer(time);
+        int64_t us = record_get_time(time).us;
         *first = us < *first ? us : *first;
         *last = us > *last ? us : *last;
     }

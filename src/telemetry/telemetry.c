@@ -332,7 +332,7 @@ void telemetry_free(struct telemetry *t) {
     }
     deadline_destroy(&t->janitor);
     deadline_destroy(&t->look);
-    buf_free(&t->record);
+    record_free(&t->record);
     free(t->instance);
     free(t->state_dir);
     free(t->queues);

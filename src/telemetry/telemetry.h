@@ -46,12 +46,15 @@ void telemetry_use(struct telemetry *t, struct snapshot *s);
 bool telemetry_is_on(const struct telemetry *t);
 
 /* ---- events. app: a member of s->apps, or NULL: the daemon's. Nowhere to go: nothing happens. ---- */
-/* Before the last byte of a reply is given to the kernel, with all that is known. */
+/* Before the last byte of a reply is given to the kernel: what is known by then. */
 void telemetry_request_begin(struct telemetry *t, const struct snapshot *s, const struct app_config *app,
                              const struct request_event *e, struct event_slot *slot);
-/* The request ended. slot: as telemetry_request_begin left it; NULL: that was not called. */
+/* The request ended: the rest. slot: as telemetry_request_begin left it. */
+void telemetry_request_end(struct telemetry *t, const struct snapshot *s, const struct app_config *app,
+                           const struct request_event *e, struct event_slot *slot);
+/* One that ended without telemetry_request_begin. */
 void telemetry_request(struct telemetry *t, const struct snapshot *s, const struct app_config *app,
-                       const struct request_event *e, struct event_slot *slot);
+                       const struct request_event *e);
 void telemetry_log(struct telemetry *t, const struct snapshot *s, const struct app_config *app,
                    const struct worker_origin *o, const struct log_event *e);
 void telemetry_worker(struct telemetry *t, const struct snapshot *s, const struct app_config *app,

@@ -10,79 +10,57 @@
 #include "telemetry/telemetry_parts.h"
 
 static void append(struct telemetry *t, struct destination *d, enum record_kind kind) {
-    if (event_queue_append(d->queue, kind, buf_str(&t->record)) && d->pool != NULL)
+    if (event_queue_append(d->queue, kind, record_str(&t->record)) && d->pool != NULL)
         pool_wake(d->pool);
 }
 
 /* ---- requests ---- */
 
-/* The begin of the row is in t->record then. */
-static struct destination *begin_request(struct telemetry *t, const struct snapshot *s, const struct app_config *app,
-                                         const struct request_event *e) {
-    struct destination *d = telemetry_destination(t, s, app);
-
-    if (d == NULL)
-        return NULL;
+static void begin_request(struct telemetry *t, const struct snapshot *s, const struct app_config *app,
+                          const struct request_event *e) {
     const struct http_event_rules r = {
         .instance = str_of(t->instance),
         .query = (enum query_privacy)(app != NULL ? app->telemetry.query_params : s->daemon.telemetry.query_params),
         .ip = (enum ip_privacy)(app != NULL ? app->telemetry.ip : s->daemon.telemetry.ip),
     };
     http_event_begin(&t->record, e, &r);
-    return d;
 }
 
 void telemetry_request_begin(struct telemetry *t, const struct snapshot *s, const struct app_config *app,
                              const struct request_event *e, struct event_slot *slot) {
     CHECK_OBJ_NOTNULL(t, TELEMETRY_MAGIC);
-    struct destination *d = begin_request(t, s, app, e);
+    struct destination *d = telemetry_destination(t, s, app);
+
     *slot = (struct event_slot){0};
-    t->begun = NULL;
     if (d == NULL)
         return;
-    size_t length = buf_length(&t->record);
-    http_event_end(&t->record, e, false);
-    if (!event_queue_reserve(d->queue, RECORD_HTTP, buf_str(&t->record), slot)) {
-        *slot = (struct event_slot){0}; /* counted as dropped */
-        return;
-    }
-    t->begun = d;
-    t->begun_uuid = e->request_uuid;
-    t->begun_length = length;
+    begin_request(t, s, app, e);
+    (void)event_queue_reserve(d->queue, RECORD_HTTP, record_str(&t->record), slot); /* else it counts as dropped */
 }
 
-/* Most replies go out at once, and no other record was built in between: then its begin still stands. */
-static struct destination *resume_request(struct telemetry *t, const struct request_event *e) {
-    struct destination *d = t->begun;
-
-    if (d == NULL || memcmp(&t->begun_uuid, &e->request_uuid, sizeof t->begun_uuid) != 0)
-        return NULL;
-    t->record.end = t->record.start + t->begun_length;
-    return d;
+void telemetry_request_end(struct telemetry *t, const struct snapshot *s, const struct app_config *app,
+                           const struct request_event *e, struct event_slot *slot) {
+    CHECK_OBJ_NOTNULL(t, TELEMETRY_MAGIC);
+    if (slot->queue == NULL)
+        return;
+    struct destination *d = telemetry_destination(t, s, app);
+    record_continue(&t->record, RECORD_HTTP, HTTP_EVENT_END);
+    http_event_end(&t->record, e);
+    event_queue_finish(slot, record_str(&t->record));
+    if (d != NULL && d->pool != NULL)
+        pool_wake(d->pool);
 }
 
 void telemetry_request(struct telemetry *t, const struct snapshot *s, const struct app_config *app,
-                       const struct request_event *e, struct event_slot *slot) {
+                       const struct request_event *e) {
     CHECK_OBJ_NOTNULL(t, TELEMETRY_MAGIC);
-    if (slot != NULL && slot->queue == NULL)
-        return;
-    struct destination *d = resume_request(t, e);
-    t->begun = NULL;
+    struct destination *d = telemetry_destination(t, s, app);
+
     if (d == NULL)
-        d = begin_request(t, s, app, e);
-    if (d == NULL) {
-        if (slot != NULL) /* its destination was forgotten: cannot be, an epoch holds it */
-            event_queue_abandon(slot);
         return;
-    }
-    http_event_end(&t->record, e, true);
-    if (slot == NULL) {
-        append(t, d, RECORD_HTTP);
-        return;
-    }
-    event_queue_finish(slot, buf_str(&t->record));
-    if (d->pool != NULL)
-        pool_wake(d->pool);
+    begin_request(t, s, app, e);
+    http_event_end(&t->record, e);
+    append(t, d, RECORD_HTTP);
 }
 
 /* ---- workers ---- */
@@ -101,14 +79,13 @@ void telemetry_log(struct telemetry *t, const struct snapshot *s, const struct a
 
     if (d == NULL)
         return;
-    t->begun = NULL;
     log_event_write(&t->record, e, o, namespace_of(s, app), version_of(s, app), str_of(t->instance), wall_now());
     append(t, d, RECORD_LOG);
 }
 
-static void optional(struct buf *out, unsigned column, int64_t v, bool is) {
+static void optional(struct record_draft *d, unsigned column, int64_t v, bool is) {
     if (is)
-        record_integer(out, column, v);
+        record_integer(d, column, v);
 }
 
 static struct str text_or_none(const char *text) {
@@ -118,13 +95,12 @@ static struct str text_or_none(const char *text) {
 void telemetry_worker(struct telemetry *t, const struct snapshot *s, const struct app_config *app,
                       const struct worker_origin *o, const struct worker_event *e) {
     struct destination *d = telemetry_destination(t, s, app);
-    struct buf *r = &t->record;
+    struct record_draft *r = &t->record;
     wall_t now = wall_now();
     const struct uuid id = uuid_v7(now);
 
     if (d == NULL)
         return;
-    t->begun = NULL;
     record_begin(r, RECORD_WORKER);
     record_uuid(r, COLUMN_OF_WORKER_event_id, &id);
     record_text(r, COLUMN_OF_WORKER_namespace, namespace_of(s, app));
@@ -156,12 +132,11 @@ void telemetry_worker(struct telemetry *t, const struct snapshot *s, const struc
 void telemetry_session(struct telemetry *t, const struct snapshot *s, const struct app_config *app,
                        const struct worker_origin *o, const struct session_event *e) {
     struct destination *d = telemetry_destination(t, s, app);
-    struct buf *r = &t->record;
+    struct record_draft *r = &t->record;
 
     if (d == NULL)
         return;
     struct ip ip = ip_private(&e->client, (enum ip_privacy)app->telemetry.ip);
-    t->begun = NULL;
     record_begin(r, RECORD_SESSION);
     record_uuid(r, COLUMN_OF_SESSION_request_uuid, &e->request_uuid);
     record_text(r, COLUMN_OF_SESSION_namespace, namespace_of(s, app));
@@ -189,14 +164,13 @@ void telemetry_session(struct telemetry *t, const struct snapshot *s, const stru
 void telemetry_config(struct telemetry *t, const struct config_event *e) {
     struct list_node *newest = list_first(&t->epochs);
     const struct epoch *current = newest != NULL ? CONTAINER_OF(newest, struct epoch, node) : NULL;
-    struct buf *r = &t->record;
+    struct record_draft *r = &t->record;
     wall_t now = wall_now();
     const struct uuid id = uuid_v7(now);
 
     if (current == NULL || current->daemon == NULL)
         return;
     const struct telemetry_settings *own = &current->snapshot->daemon.telemetry;
-    t->begun = NULL;
     record_begin(r, RECORD_CONFIG);
     record_uuid(r, COLUMN_OF_CONFIG_event_id, &id);
     record_text(r, COLUMN_OF_CONFIG_namespace, str_of(own->namespace));

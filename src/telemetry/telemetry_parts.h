@@ -25,12 +25,8 @@ struct telemetry {
     bool in_memory; /* no state_dir could be used */
     bool on;        /* some snapshot in use names a database */
     struct list destinations, epochs;
-    struct deadline janitor; /* while old epochs or drained destinations are there */
-    struct buf record;       /* where every record is built */
-    /* The last one was a reserved request's: whose, and how long what will not change any more is. NULL: it was not. */
-    struct destination *begun;
-    struct uuid begun_uuid;
-    size_t begun_length;
+    struct deadline janitor;    /* while old epochs or drained destinations are there */
+    struct record_draft record; /* where every record is built */
     /* telemetry_stop */
     struct deadline look;
     mono_t stop_until;

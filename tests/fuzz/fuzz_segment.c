@@ -63,9 +63,11 @@ static size_t frames_of(char *base, uint64_t serial, const uint8_t *data, size_t
         segment_publish(&s, at);
         f->batch = data[4] & 7;
         if (data[5] & 1) {
-            f->final_length = data[6];
+            f->added_length = data[6];
             f->state = FRAME_FINISHED;
-            f->final_crc = f->final_length <= f->capacity ? crc32c(0, f + 1, f->final_length) : 0;
+            f->added_crc = f->added_length <= f->capacity - f->length
+                               ? crc32c(0, (const char *)(f + 1) + f->length, f->added_length)
+                               : 0;
         }
         if (data[5] & 2)
             f->gone = data[7];

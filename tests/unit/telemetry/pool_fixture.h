@@ -153,7 +153,7 @@ struct fixture {
     bool drained;
     int stderr_was;
     char log_path[40];
-    struct buf record;
+    struct record_draft record;
     uint64_t appended;
     mono_t until;
     bool (*condition)(struct fixture *f);
@@ -295,7 +295,7 @@ static inline void fixture_free(struct fixture *f) {
     resolver_free(f->resolver);
     loop_free(f->loop);
     log_close(f->log);
-    buf_free(&f->record);
+    record_free(&f->record);
     fflush(stderr);
     dup2(f->stderr_was, 2);
     close(f->stderr_was);
@@ -317,14 +317,14 @@ static inline void fixture_append(struct fixture *f, const char *path, int statu
     record_text(&f->record, COLUMN_OF_HTTP_method, STR("GET"));
     record_text(&f->record, COLUMN_OF_HTTP_path, str_of(path));
     record_text(&f->record, COLUMN_OF_HTTP_http_version, STR("HTTP/1.1"));
-    record_integer(&f->record, COLUMN_OF_HTTP_status, status);
     record_text(&f->record, COLUMN_OF_HTTP_user_agent, STR("Mozilla/5.0 (X11; Linux x86_64) \xc3\xa9"));
-    record_integer(&f->record, COLUMN_OF_HTTP_elapsed, (int64_t)f->appended);
     record_time(&f->record, COLUMN_OF_HTTP_time, wall_now());
     record_text(&f->record, COLUMN_OF_HTTP_app, STR("a"));
+    record_integer(&f->record, COLUMN_OF_HTTP_status, status);
+    record_integer(&f->record, COLUMN_OF_HTTP_elapsed, (int64_t)f->appended);
     record_integer(&f->record, COLUMN_OF_HTTP_total_us, 1234);
     record_end(&f->record);
-    assert_true(event_queue_append(f->queue, RECORD_HTTP, buf_str(&f->record)));
+    assert_true(event_queue_append(f->queue, RECORD_HTTP, record_str(&f->record)));
     f->appended++;
     if (f->pool != NULL)
         pool_wake(f->pool);
@@ -344,7 +344,7 @@ static inline void fixture_append_log(struct fixture *f, const char *message) {
     record_text(&f->record, COLUMN_OF_LOG_message, str_of(message));
     record_json(&f->record, COLUMN_OF_LOG_body, STR("{\"n\": [1, null, \"x\"]}"));
     record_end(&f->record);
-    assert_true(event_queue_append(f->queue, RECORD_LOG, buf_str(&f->record)));
+    assert_true(event_queue_append(f->queue, RECORD_LOG, record_str(&f->record)));
     if (f->pool != NULL)
         pool_wake(f->pool);
 }

@@ -24,7 +24,7 @@
 struct fixture {
     char directory[64];
     struct event_queue_options options;
-    struct buf record;
+    struct record_draft record;
 };
 
 static inline void fixture_init(struct fixture *f) {
@@ -60,7 +60,7 @@ static inline void fixture_remove_file(const char *path) {
 }
 
 static inline void fixture_end(struct fixture *f) {
-    buf_free(&f->record);
+    record_free(&f->record);
     (void)fixture_files(f, fixture_remove_file);
     assert_int_equal(rmdir(f->directory), 0);
 }
@@ -74,7 +74,7 @@ static inline struct event_queue *fixture_open(struct fixture *f) {
     return q;
 }
 
-/* A record of about `n` bytes that carries a number. Valid until the next one. */
+/* A record of about `n` bytes that carries a number, its last fields still missing. Valid until the next one. */
 static inline struct str numbered(struct fixture *f, enum record_kind kind, int64_t number, size_t n) {
     static const char filler[4096] = {[0 ... 4095] = 'x'};
     struct uuid u;
@@ -84,12 +84,19 @@ static inline struct str numbered(struct fixture *f, enum record_kind kind, int6
     record_begin(&f->record, kind);
     if (kind == RECORD_HTTP) {
         record_uuid(&f->record, COLUMN_OF_HTTP_request_uuid, &u);
-        record_text(&f->record, COLUMN_OF_HTTP_user_agent, str_make(filler, n > 50 ? n - 50 : 0));
+        record_text(&f->record, COLUMN_OF_HTTP_user_agent, str_make(filler, n > 92 ? n - 92 : 0));
     } else {
         record_uuid(&f->record, kind == RECORD_LOG ? COLUMN_OF_LOG_event_id : COLUMN_OF_WORKER_event_id, &u);
     }
-    record_end(&f->record);
-    return buf_str(&f->record);
+    return record_str(&f->record);
+}
+
+/* What is added behind one of RECORD_HTTP. */
+static inline struct str ending(struct fixture *f, int64_t elapsed) {
+    record_continue(&f->record, RECORD_HTTP, COLUMN_OF_HTTP_user_agent + 1);
+    record_integer(&f->record, COLUMN_OF_HTTP_status, 200);
+    record_integer(&f->record, COLUMN_OF_HTTP_elapsed, elapsed);
+    return record_str(&f->record);
 }
 
 static inline int64_t number_of(struct str record) {

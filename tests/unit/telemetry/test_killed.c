@@ -40,13 +40,6 @@ static uint64_t dice(uint64_t sides) { /* xorshift64*: the same rolls each run *
     return (seed * 0x2545f4914f6cdd1du >> 16) % sides;
 }
 
-static struct str finished_form(struct fixture *f, int64_t number) {
-    (void)numbered(f, RECORD_HTTP, number, 100 + (size_t)(uint32_t)number % 600);
-    record_integer(&f->record, COLUMN_OF_HTTP_elapsed, number);
-    record_end(&f->record);
-    return buf_str(&f->record);
-}
-
 struct child {
     struct fixture *f;
     struct shared *shared;
@@ -83,7 +76,7 @@ static void child_finish(struct child *c) {
         return;
     size_t at = (size_t)dice(c->open);
     uint64_t i = c->slots[at].i;
-    struct str r = finished_form(c->f, c->base + (int64_t)i);
+    struct str r = ending(c->f, c->base + (int64_t)i);
     c->shared->state[i] = FINISHING;
     event_queue_finish(&c->slots[at].slot, r);
     c->shared->state[i] = FINISHED;

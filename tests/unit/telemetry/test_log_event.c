@@ -92,20 +92,20 @@ static void refused_with_a_hint(void **state) {
 static void as_a_record(void **state) {
     struct log_event e = parsed("{\"level\":\"Error\",\"message\":\"a\\u0000b\",\"body\":{\"k\":\"\\u0000\"}}");
     const struct worker_origin o = {STR("sales"), STR("Worker::sales::1"), 2, 1};
-    struct buf b = {0};
+    struct record_draft b = {0};
     struct str s;
     (void)state;
 
     log_event_write(&b, &e, &o, STR("ns"), STR_NONE, STR("i"), (wall_t){5});
-    assert_true(record_find(buf_str(&b), COLUMN_OF_LOG_target, &s) && str_eq(s, o.target));
-    assert_true(record_find(buf_str(&b), COLUMN_OF_LOG_message, &s) && str_eq(s, STR("a\xef\xbf\xbd"
-                                                                                     "b")));
-    assert_true(record_find(buf_str(&b), COLUMN_OF_LOG_body, &s) && str_eq(s, STR("{\"k\":\"\\ufffd\"}")));
-    assert_true(record_find(buf_str(&b), COLUMN_OF_LOG_level, &s) && str_eq(s, STR("Error")));
-    assert_true(record_find(buf_str(&b), COLUMN_OF_LOG_time, &s) && record_get_integer(s) == 5);
-    assert_false(record_find(buf_str(&b), COLUMN_OF_LOG_version, &s));
-    assert_false(record_find(buf_str(&b), COLUMN_OF_LOG_request_uuid, &s));
-    buf_free(&b);
+    assert_true(record_find(record_str(&b), COLUMN_OF_LOG_target, &s) && str_eq(s, o.target));
+    assert_true(record_find(record_str(&b), COLUMN_OF_LOG_message, &s) && str_eq(s, STR("a\xef\xbf\xbd"
+                                                                                        "b")));
+    assert_true(record_find(record_str(&b), COLUMN_OF_LOG_body, &s) && str_eq(s, STR("\1{\"k\":\"\\ufffd\"}")));
+    assert_true(record_find(record_str(&b), COLUMN_OF_LOG_level, &s) && str_eq(s, STR("Error")));
+    assert_true(record_find(record_str(&b), COLUMN_OF_LOG_time, &s) && record_get_time(s).us == 5);
+    assert_false(record_find(record_str(&b), COLUMN_OF_LOG_version, &s));
+    assert_false(record_find(record_str(&b), COLUMN_OF_LOG_request_uuid, &s));
+    record_free(&b);
     log_event_free(&e);
 }
 

@@ -62,7 +62,7 @@ static uint64_t insert(PGconn *c, const struct event_batch *b, size_t n, const c
         assert_true(record_find(b->records[i], COLUMN_OF_HTTP_time, &bytes));
         buf_printf(&text,
                    "INSERT INTO faucet_http_events (request_uuid, time) VALUES ('%s', to_timestamp(%lld / 1e6));", id,
-                   (long long)record_get_integer(bytes));
+                   (long long)record_get_time(bytes).us);
     }
     buf_append_char(&text, '\0');
     if (n > 0)

@@ -72,9 +72,9 @@ static void test_finished(void **state) {
     put(s, STR("next"), 0, FRAME_WHOLE);
     assert_true(segment_frame(s, 64, &v) && v.head.state == FRAME_RESERVED);
     assert_true(frame_record(&v, &record) && str_eq(record, STR("reserved")));
-    frame_finish(&v, STR("finished, and longer"));
+    frame_finish(&v, STR(", then finished"));
     assert_true(segment_frame(s, 64, &v) && v.head.state == FRAME_FINISHED);
-    assert_true(frame_record(&v, &record) && str_eq(record, STR("finished, and longer")));
+    assert_true(frame_record(&v, &record) && str_eq(record, STR("reserved, then finished")));
     size_t at = 64;
     assert_true(segment_next(s, &at, SIZE, &v, NULL) && segment_next(s, &at, SIZE, &v, NULL));
     assert_true(frame_record(&v, &record) && str_eq(record, STR("next")));
@@ -84,21 +84,21 @@ static void test_finished(void **state) {
 /* Every bit of a segment with three frames, one after the other: each record is itself or is not there. */
 static void test_no_flipped_bit_makes_a_wrong_record(void **state) {
     struct segment *s = segment_in_memory();
-    static const struct str texts[] = {{"first record", 12}, {"second", 6}, {"the third one", 13}};
+    static const struct str texts[] = {{"first record", 12}, {"second, reserved, finished", 26}, {"the third one", 13}};
 
     (void)state;
     put(s, texts[0], 0, FRAME_WHOLE);
-    put(s, STR("second, reserved"), 0, FRAME_RESERVED);
+    put(s, STR("second, reserved"), 16, FRAME_RESERVED);
     put(s, texts[2], 0, FRAME_WHOLE);
     struct frame_view v;
     assert_true(segment_frame(s, 64 + 48 + 16, &v));
-    frame_finish(&v, texts[1]);
+    frame_finish(&v, STR(", finished"));
     for (size_t bit = 64 * 8; bit < s->used * 8; bit++) {
         size_t at = 64, found = 0;
         struct str record;
         s->base[bit / 8] = (char)(s->base[bit / 8] ^ 1 << bit % 8);
         while (segment_next(s, &at, SIZE, &v, NULL)) {
-            size_t i = v.offset == 64 ? 0 : v.offset == 128 ? 1 : 2;
+            size_t i = v.offset == 64 ? 0 : v.offset == 64 + 48 + 16 ? 1 : 2;
             if (v.head.gone == FRAME_HERE && frame_record(&v, &record)) {
                 assert_true(str_eq(record, texts[i]));
                 found++;
