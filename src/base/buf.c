@@ -14,6 +14,38 @@
 
 #define BUF_MAX (SIZE_MAX / 4)
 
+/* Per thread, as the allocator's own caches are. Under AddressSanitizer nothing is kept: it watches what was freed. */
+static _Thread_local struct {
+    size_t n, max;
+    char *blocks[BUF_KEPT_MAX];
+} kept;
+
+void buf_keep_blocks(size_t n) {
+#ifdef __SANITIZE_ADDRESS__
+    n = 0;
+#endif
+    kept.max = n < BUF_KEPT_MAX ? n : BUF_KEPT_MAX;
+    while (kept.n > kept.max)
+        free(kept.blocks[--kept.n]);
+}
+
+static char *block_take(size_t capacity) {
+    char *p;
+
+    if (capacity == BUF_BLOCK && kept.n > 0)
+        return kept.blocks[--kept.n];
+    p = malloc(capacity);
+    XXXAN(p);
+    return p;
+}
+
+static void block_give(char *p, size_t capacity) {
+    if (capacity == BUF_BLOCK && kept.n < kept.max)
+        kept.blocks[kept.n++] = p;
+    else
+        free(p);
+}
+
 static void move_to_front(struct buf *b) {
     memmove(b->data, b->data + b->start, buf_length(b));
     b->end -= b->start;
@@ -28,11 +60,10 @@ static void grow(struct buf *b, size_t n) {
     while (capacity - length < n)
         capacity *= 2;
     /* not realloc: it would copy the dead bytes in front, and the room at the end */
-    data = malloc(capacity);
-    XXXAN(data);
+    data = block_take(capacity);
     if (b->data != NULL)
         memcpy(data, b->data + b->start, length);
-    free(b->data);
+    block_give(b->data, b->capacity);
     *b = (struct buf){data, 0, length, capacity};
 }
 
@@ -103,6 +134,7 @@ void buf_printf(struct buf *b, const char *format, ...) {
 }
 
 void buf_free(struct buf *b) {
-    free(b->data);
+    if (b->data != NULL)
+        block_give(b->data, b->capacity);
     *b = (struct buf){NULL, 0, 0, 0};
 }

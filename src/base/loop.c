@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "base/buf.h"
 #include "base/miniobj.h"
 
 static void drain_freed(struct loop *l) {
@@ -64,6 +65,7 @@ struct loop *loop_new(void) {
     /* the two alone are no reason to go on running */
     ev_unref(ev);
     ev_unref(ev);
+    buf_keep_blocks(BUF_KEPT_MAX);
     return l;
 }
 
@@ -75,6 +77,7 @@ void loop_free(struct loop *l) {
     ev_prepare_stop(l->ev, &l->drain);
     ev_check_stop(l->ev, &l->tick);
     ev_loop_destroy(l->ev);
+    buf_keep_blocks(0);
     FREE_OBJ(l);
 }
 

@@ -88,6 +88,31 @@ static void test_queue_order(void **state) {
     buf_free(&b);
 }
 
+/* Whoever is asked for a block of the standard size gets the one that was freed last. */
+static void test_blocks_are_kept(void **state) {
+    struct buf b[BUF_KEPT_MAX + 8];
+    char *last = NULL;
+
+    (void)state;
+    memset(b, 0, sizeof b);
+    buf_keep_blocks(SIZE_MAX);
+    for (size_t i = 0; i < ARRAY_LENGTH(b); i++)
+        buf_append_char(&b[i], 'x');
+    for (size_t i = 0; i < ARRAY_LENGTH(b); i++) {
+        last = i < BUF_KEPT_MAX ? b[i].data : last;
+        buf_consume(&b[i], 1);
+        assert_null(b[i].data);
+    }
+    buf_append_char(&b[0], 'y');
+#ifndef __SANITIZE_ADDRESS__
+    assert_ptr_equal(b[0].data, last);
+#endif
+    (void)buf_reserve(&b[0], 2 * BUF_BLOCK); /* grows out of it */
+    assert_memory_equal(buf_str(&b[0]).p, "y", 1);
+    buf_free(&b[0]);
+    buf_keep_blocks(0); /* a leak would be told by the sanitizer */
+}
+
 static void test_numbers_and_formats(void **state) {
     struct buf b = {0};
     char text[20001];
@@ -111,7 +136,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_empty_holds_no_memory), cmocka_unit_test(test_reserve_compacts_before_it_grows),
         cmocka_unit_test(test_reserve_grows),         cmocka_unit_test(test_queue_order),
-        cmocka_unit_test(test_numbers_and_formats),
+        cmocka_unit_test(test_blocks_are_kept),       cmocka_unit_test(test_numbers_and_formats),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
