@@ -83,9 +83,10 @@ static void scribble(char *base, size_t size, const uint8_t *data, size_t n) {
 }
 
 static void prepare(const char *directory, const uint8_t *data, size_t n) {
-    static const uint8_t good[] = {30, 8, 1, 0, 0, 0, 0, 0, 1, 0, 0, 4, 0, 0, '/', 'a', 'b', 'c', 1, 1, 1, 1, 1, 1,
-                                   1,  1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 20,  8,   0,   0,   2, 0, 0, 0, 1, 0,
-                                   9,  9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9,   9,   9,   9,   9, 9, 9, 9, 9, 9};
+    /* a whole record with a UUID and a NULL, then a reserved one of a batch in doubt */
+    static const uint8_t good[] = {28, 8, 1, 0, 0, 0, 0, 0, 2,   0,   0,   28,  0,  0, 0, 16, 1, 1, 1, 1, 1, 1, 1, 1,
+                                   1,  1, 1, 1, 1, 1, 1, 1, 255, 255, 255, 255, 20, 8, 0, 0,  2, 0, 0, 0, 2, 0, 0, 28,
+                                   0,  0, 0, 4, 9, 9, 9, 9, 0,   0,   0,   4,   9,  9, 9, 9,  9, 9, 9, 9, 9, 9, 9, 9};
     char *base = calloc(1, ROOM);
     size_t used = n;
 
