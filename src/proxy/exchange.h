@@ -120,7 +120,7 @@ struct exchange {
     uint64_t generation; /* of that endpoint; 0: none */
     bool keep_alive;
     const char *error;
-    bool reserved; /* telemetry has a place for its row: slot */
+    const struct request_event *reserved; /* telemetry has a place for its row, slot; NULL: no */
     struct event_slot slot;
     bool recorded; /* logged and counted */
     bool gone;     /* freed after this turn */

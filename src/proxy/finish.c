@@ -22,19 +22,14 @@ static void fill_target(const struct exchange *x, struct request_event *e) {
     e->version = str_of(app ? x->config->telemetry.version : own->version);
 }
 
+/* What is known before the reply's last byte goes out. */
 static void describe(const struct exchange *x, struct request_event *e) {
     *e = (struct request_event){
         .request_uuid = x->uuid,
         .client = x->client_ip,
         .http_minor = 1,
-        .status = x->status,
         .began = x->began,
-        .total = mono_since(x->began_mono, mono_now()),
         .queued = x->queued,
-        .first_byte = x->first_byte,
-        .request_bytes = x->request_bytes,
-        .response_bytes = x->response_bytes,
-        .error = x->error,
         .attempts = x->attempts,
         .trace_id = x->trace_id,
         .config = x->snapshot->number,
@@ -53,17 +48,26 @@ static void describe(const struct exchange *x, struct request_event *e) {
         e->path = e->raw_path; /* no prefix to put before it: a row says which app was wanted all the same */
 }
 
+static void describe_end(const struct exchange *x, struct request_event *e) {
+    e->status = x->status;
+    e->total = mono_since(x->began_mono, mono_now());
+    e->first_byte = x->first_byte;
+    e->request_bytes = x->request_bytes;
+    e->response_bytes = x->response_bytes;
+    e->error = x->error;
+}
+
 static bool is_observed(const struct exchange *x) {
     return x->proxy->telemetry != NULL && telemetry_is_on(x->proxy->telemetry);
 }
 
 void exchange_reserve(struct exchange *x) {
-    if (x->reserved || x->recorded || !is_observed(x))
+    if (x->reserved != NULL || x->recorded || !is_observed(x))
         return;
-    struct request_event e;
-    describe(x, &e);
-    x->reserved = true;
-    telemetry_request_begin(x->proxy->telemetry, x->snapshot, x->config, &e, &x->slot);
+    struct request_event *e = arena_alloc(x->arena, sizeof *e);
+    describe(x, e);
+    x->reserved = e;
+    telemetry_request_begin(x->proxy->telemetry, x->snapshot, x->config, e, &x->slot);
 }
 
 void exchange_record(struct exchange *x) {
@@ -71,9 +75,13 @@ void exchange_record(struct exchange *x) {
         return;
     x->recorded = true;
     struct request_event e;
-    describe(x, &e);
+    if (x->reserved != NULL)
+        e = *x->reserved;
+    else
+        describe(x, &e);
+    describe_end(x, &e);
     access_line(x->proxy->log, &e);
-    if (x->reserved)
+    if (x->reserved != NULL)
         telemetry_request_end(x->proxy->telemetry, x->snapshot, x->config, &e, &x->slot);
     else if (is_observed(x))
         telemetry_request(x->proxy->telemetry, x->snapshot, x->config, &e);
