@@ -3,6 +3,7 @@
  * environment can change the structure of the file or name further variables.
  */
 #include "base/buf.h"
+#include "base/environ.h"
 #include "config/yaml_parts.h"
 
 struct interpolation {
@@ -72,16 +73,6 @@ static const char *reference_parse(struct str text, struct reference *r) {
     return "${ is not closed by }";
 }
 
-/* .p NULL: not set. */
-static struct str look_up(char *const *environ_, struct str name) {
-    for (; environ_ != NULL && *environ_ != NULL; environ_++) {
-        struct str entry = str_of(*environ_);
-        if (str_starts(entry, name) && entry.n > name.n && entry.p[name.n] == '=')
-            return str_from(entry, name.n + 1);
-    }
-    return STR_NONE;
-}
-
 /* Room doubles whenever n is a power of two: struct strings has no field for it. */
 static void strings_add_once(struct arena *a, struct strings *list, struct str name) {
     for (size_t i = 0; i < list->n; i++)
@@ -99,7 +90,7 @@ static void strings_add_once(struct arena *a, struct strings *list, struct str n
 /* What the reference stands for; false after adding a problem. */
 static bool reference_value(struct interpolation *in, const struct yaml_node *node, const struct key_path *path,
                             const struct reference *r, struct str *value) {
-    *value = look_up(in->environ_, r->name);
+    *value = str_of(environ_value(in->environ_, r->name)); /* .p NULL: not set */
     if (r->form == REFERENCE_BARE && value->p != NULL)
         return true;
     if (value->n > 0)
