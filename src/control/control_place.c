@@ -194,10 +194,7 @@ static const char *named_address(const struct options *o) {
     for (size_t i = 0; i < o->flag_count; i++)
         if (strcmp(o->flags[i].key, "control") == 0)
             return o->flags[i].value;
-    for (char *const *e = o->environ_; *e != NULL; e++)
-        if (str_starts(str_of(*e), STR("FAUCET_CONTROL=")))
-            return *e + strlen("FAUCET_CONTROL=");
-    return NULL;
+    return environ_value(o->environ_, STR("FAUCET_CONTROL"));
 }
 
 const char *control_place_find(const struct options *o, const char **why, bool *none) {
