@@ -71,7 +71,7 @@ static int start_log(struct faucet *f, const struct snapshot *first) {
 static void app_changed(void *owner, struct app *a, enum app_state state, const char *reason) {
     struct faucet *f;
     CAST_OBJ_NOTNULL(f, owner, FAUCET_MAGIC);
-    if (f->report != NULL && !f->stopping)
+    if (f->report != NULL && !f->stopping && app_find(f->apps, app_name(a)) == a) /* not one that was removed */
         boot_report_state(f->report, app_name(a), state, reason);
 }
 
