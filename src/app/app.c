@@ -10,7 +10,7 @@
 
 static const char *const state_names[] = {
     [APP_STATE_STARTING] = "starting", [APP_STATE_READY] = "ready",       [APP_STATE_DEGRADED] = "degraded",
-    [APP_STATE_BACKOFF] = "backoff",   [APP_STATE_STOPPING] = "stopping",
+    [APP_STATE_BACKOFF] = "backoff",   [APP_STATE_DRAINING] = "draining", [APP_STATE_STOPPING] = "stopping",
 };
 
 const char *app_state_name(enum app_state s) {
@@ -62,8 +62,10 @@ struct app *app_start(struct apps *apps, struct snapshot *s, const struct app_co
 }
 
 static enum app_state current_state(const struct app *a) {
-    if (a->stopping || a->removed)
+    if (a->stopping)
         return APP_STATE_STOPPING;
+    if (a->removed)
+        return APP_STATE_DRAINING;
     if (a->config->type == APP_STATIC)
         return APP_STATE_READY;
     if (a->current == NULL)

@@ -20,6 +20,7 @@ enum app_state {
     APP_STATE_READY,    /* every wanted worker ready */
     APP_STATE_DEGRADED, /* some ready */
     APP_STATE_BACKOFF,  /* none ready, starts fail */
+    APP_STATE_DRAINING, /* of no configuration any more: what is under way ends */
     APP_STATE_STOPPING
 };
 
@@ -75,6 +76,8 @@ struct app *app_start(struct apps *a, struct snapshot *s, const struct app_confi
 /* NULL: none. Neither apps that are only prepared (candidate.h) nor removed ones. */
 struct app *app_find(struct apps *a, const char *name);
 size_t apps_count(const struct apps *a);
+/* Those that were removed (app_remove) and are not gone yet, oldest first. A newer app may have the same name. */
+void apps_each_removed(const struct apps *a, void (*each)(void *owner, const struct app *removed), void *owner);
 
 const char *app_name(const struct app *a);
 enum app_state app_state(const struct app *a);
@@ -127,6 +130,7 @@ struct worker_status {
 void app_each_worker(const struct app *a, void (*each)(void *owner, const struct worker_status *w), void *owner);
 size_t app_generation_count(const struct app *a);
 uint64_t app_generation_number(const struct app *a); /* of the current one */
+size_t app_exchanges(const struct app *a);           /* under way: waiting, or with a worker (app_hold) */
 size_t app_leases(const struct app *a);
 size_t app_tunnels(const struct app *a);
 /* Number of the generation that an endpoint belongs to. */

@@ -100,6 +100,10 @@ uint64_t app_generation_number(const struct app *a) {
     return a->current != NULL ? a->current->number : a->generations_made;
 }
 
+size_t app_exchanges(const struct app *a) {
+    return a->holds;
+}
+
 size_t app_leases(const struct app *a) {
     return a->leases;
 }

@@ -174,6 +174,13 @@ size_t apps_count(const struct apps *apps) {
     return n;
 }
 
+void apps_each_removed(const struct apps *apps, void (*each)(void *owner, const struct app *removed), void *owner) {
+    LIST_FOREACH (&apps->list, struct app, a, node) {
+        if (a->removed && !a->hidden && a->leaving.on == NULL)
+            each(owner, a);
+    }
+}
+
 void apps_use(struct apps *a, const struct snapshot *s) {
     CHECK_OBJ_NOTNULL(a, APPS_MAGIC);
     a->parallel_starts = (size_t)s->daemon.max_parallel_starts;

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "app/environment.h"
+#include "base/environ.h"
 
 #define READ_MAX ((size_t)64 * 1024)
 
@@ -119,11 +120,9 @@ static bool is_program(const char *path) {
 
 const char *kind_path(struct kind_check *check) {
     static const struct strings none = {0, NULL};
-    const char *const *e = environment_build(check->arena, environ, &none, check->app, 0, NULL);
-    for (; *e != NULL; e++)
-        if (strncmp(*e, "PATH=", 5) == 0)
-            return *e + 5;
-    return "/usr/local/bin:/usr/bin:/bin";
+    const char *const *built = environment_build(check->arena, environ, &none, check->app, 0, NULL);
+    const char *path = environ_value((char *const *)(uintptr_t)built, STR("PATH"));
+    return path != NULL ? path : "/usr/local/bin:/usr/bin:/bin";
 }
 
 const char *kind_program(struct kind_check *check, const char *name) {

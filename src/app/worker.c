@@ -106,7 +106,7 @@ static void worker_gone(struct worker *w) {
 
 /* ---- stopping ---------------------------------------------------------------------------------------------------- */
 
-void worker_ask_to_end(struct worker *w) {
+static void ask_to_end(struct worker *w) {
     int stop_signal = w->generation->kind->stop_signal;
 
     keeper_kill(w->generation->app->apps->env.keeper, w->process, stop_signal != 0 ? stop_signal : SIGTERM, true);
@@ -121,8 +121,7 @@ static void worker_terminate(struct worker *w, enum worker_state next) {
     worker_move(w, WORKER_STOPPING);
     w->asked = 1;
     deadline_set(&w->deadline, a->snapshot->daemon.timeout_stop / ASKED_TIMES);
-    if (w->pid != 0)
-        worker_ask_to_end(w); /* else as soon as it is known: between fork and exec a signal may be lost */
+    ask_to_end(w);
 }
 
 void worker_stop(struct worker *w) {
@@ -428,8 +427,7 @@ static void ask_again_or_kill(struct worker *w) {
 
     if (w->asked++ < ASKED_TIMES) {
         deadline_set(&w->deadline, a->snapshot->daemon.timeout_stop / ASKED_TIMES);
-        if (w->pid != 0)
-            worker_ask_to_end(w);
+        ask_to_end(w);
         return;
     }
     log_warn(a->apps->log, "worker %u of %s (pid %d) did not end when asked to: killing it", w->id, a->name,

@@ -102,8 +102,6 @@ void worker_probe_end(struct worker *w);
 bool worker_port_is_taken(const struct worker *w);
 /* What worker_launch and the probes lead to. */
 void worker_answered(struct worker *w);
-/* The kind's stop signal, for a process whose pid is known. */
-void worker_ask_to_end(struct worker *w);
 void worker_exited(void *worker, const struct process_exit *e);
 void worker_not_started(struct worker *w, const char *why);
 

@@ -113,8 +113,6 @@ static void spawn_reported(void *owner, pid_t pid, int error, const char *step) 
     worker_tell(w, worker_event_of("started", NULL));
     if (w->state == WORKER_STARTING)
         worker_probe_begin(w);
-    else if (w->state == WORKER_STOPPING)
-        worker_ask_to_end(w);
 }
 
 static void spawn(struct worker *w, int out, int err) {

@@ -24,7 +24,7 @@ struct changes {
     struct change *v; /* what needs most comes first, then in the order of settings.def */
 };
 
-/* Of one app under two snapshots; the hashes of both apps agree with it (config/fingerprint.h).
+/* Of one app under two snapshots.
  * - A setting that means nothing to the app's type is no change (config/meaning.h).
  * - A change of the daemon's rscript, quarto, uv counts where the app's kind runs it.
  * - route needs a process where the kind learns its base path (app_config.learns_base_path).

@@ -141,8 +141,9 @@ static const struct kind_row *kind_row_of(const struct kind_table *kinds, enum a
 static enum app_type find_type(struct app_check *c) {
     struct problems *problems = c->build->problems;
 
-    if (is_bad(c, "type") || is_bad(c, "dir") || is_bad(c, "command") || is_bad(c, "upstream"))
-        return APP_AUTO; /* reported where they were read */
+    if (is_bad(c, "type") || is_bad(c, "dir") || is_bad(c, "app_dir") || is_bad(c, "qmd") || is_bad(c, "command") ||
+        is_bad(c, "upstream"))
+        return APP_AUTO; /* reported where they were read; what a kind looks for would be looked for elsewhere */
 
     size_t errors = problems->errors;
     enum app_type type = resolve_type(c);

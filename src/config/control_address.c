@@ -3,6 +3,7 @@
  * find a running daemon also while somebody is half-way through editing its
  * file, so everything that is wrong but `control:` itself is overlooked.
  */
+#include "base/environ.h"
 #include "config/alias.h"
 #include "config/file_read.h"
 #include "config/setting.h"
@@ -58,10 +59,7 @@ static const char *from_command_line(const struct config_sources *sources) {
     for (size_t i = sources->flag_count; i > 0; i--)
         if (strcmp(sources->flags[i - 1].key, "control") == 0)
             return sources->flags[i - 1].value;
-    for (char *const *at = sources->environ_; at != NULL && *at != NULL; at++)
-        if (str_starts(str_of(*at), STR("FAUCET_CONTROL=")) && (*at)[strlen("FAUCET_CONTROL=")] != '\0')
-            return *at + strlen("FAUCET_CONTROL=");
-    return NULL;
+    return environ_nonempty(sources->environ_, STR("FAUCET_CONTROL"));
 }
 
 const char *config_control_address(const struct config_sources *sources, struct arena *a) {

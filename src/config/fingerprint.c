@@ -7,7 +7,6 @@
 
 #include "base/hash.h"
 #include "config/fingerprint.h"
-#include "config/meaning.h"
 #include "config/settle.h"
 
 static uint64_t mix_text(uint64_t hash, const char *text) {
@@ -30,45 +29,6 @@ static uint64_t mix_scope(uint64_t hash, bool app, const void *base) {
         const struct setting *s = &setting_table[i];
         if (app ? setting_in_app(s) : setting_in_daemon(s))
             hash = mix_setting(hash, s, (const char *)base + (app ? s->app_offset : s->daemon_offset));
-    }
-    return hash;
-}
-
-/* Where the files are that workers run from, see config/identity.h. */
-static uint64_t mix_identity(uint64_t hash, const struct app_config *app) {
-    const uint64_t identity[] = {app->dir_device, app->dir_inode, app->app_dir_device, app->app_dir_inode,
-                                 (uint64_t)app->restart_mtime_ns};
-    return hash_bytes(hash, identity, sizeof identity);
-}
-
-static bool needs_process(const struct setting *s, const struct app_config *app) {
-    return s->reload == RELOAD_PROCESS || (app->learns_base_path && strcmp(s->key, "route") == 0);
-}
-
-uint64_t fingerprint_process(const struct daemon_settings *daemon, const struct app_config *app) {
-    uint64_t hash = mix_text(0, app->name);
-
-    for (size_t i = 0; i < setting_count; i++) {
-        const struct setting *s = &setting_table[i];
-        if (!needs_process(s, app) || !setting_means(s, (enum app_type)app->type))
-            continue;
-        hash = setting_in_app(s) ? mix_setting(hash, s, (const char *)app + s->app_offset)
-                                 : mix_setting(hash, s, (const char *)daemon + s->daemon_offset);
-    }
-    for (size_t i = 0; i < app->interpreter.n; i++)
-        hash = mix_text(hash, app->interpreter.v[i]);
-    for (size_t i = 0; i < app->dotenv.n; i++)
-        hash = mix_text(mix_text(hash, app->dotenv.v[i].key), app->dotenv.v[i].value);
-    return mix_identity(hash, app);
-}
-
-uint64_t fingerprint_settings(const struct daemon_settings *daemon, const struct app_config *app) {
-    uint64_t hash = fingerprint_process(daemon, app);
-
-    for (size_t i = 0; i < setting_count; i++) {
-        const struct setting *s = &setting_table[i];
-        if (setting_in_app(s) && setting_means(s, (enum app_type)app->type))
-            hash = mix_setting(hash, s, (const char *)app + s->app_offset);
     }
     return hash;
 }

@@ -3,6 +3,7 @@
  * environment can change the structure of the file or name further variables.
  */
 #include "base/buf.h"
+#include "base/environ.h"
 #include "config/yaml_parts.h"
 
 struct interpolation {
@@ -72,16 +73,6 @@ static const char *reference_parse(struct str text, struct reference *r) {
     return "${ is not closed by }";
 }
 
-/* .p NULL: not set. */
-static struct str look_up(char *const *environ_, struct str name) {
-    for (; environ_ != NULL && *environ_ != NULL; environ_++) {
-        struct str entry = str_of(*environ_);
-        if (str_starts(entry, name) && entry.n > name.n && entry.p[name.n] == '=')
-            return str_from(entry, name.n + 1);
-    }
-    return STR_NONE;
-}
-
 /* Room doubles whenever n is a power of two: struct strings has no field for it. */
 static void strings_add_once(struct arena *a, struct strings *list, struct str name) {
     for (size_t i = 0; i < list->n; i++)
@@ -99,7 +90,7 @@ static void strings_add_once(struct arena *a, struct strings *list, struct str n
 /* What the reference stands for; false after adding a problem. */
 static bool reference_value(struct interpolation *in, const struct yaml_node *node, const struct key_path *path,
                             const struct reference *r, struct str *value) {
-    *value = look_up(in->environ_, r->name);
+    *value = str_of(environ_value(in->environ_, r->name)); /* .p NULL: not set */
     if (r->form == REFERENCE_BARE && value->p != NULL)
         return true;
     if (value->n > 0)
@@ -123,7 +114,8 @@ static bool reference_value(struct interpolation *in, const struct yaml_node *no
     return false;
 }
 
-/* One step at text[at]; returns how many bytes of the text it took, 0 after adding a problem that ends this value. */
+/* One step at text[at]; returns how many bytes of the text it took, 0 where the rest of the value cannot be read. After
+ * adding a problem the node is unresolved. */
 static size_t expand_one(struct interpolation *in, struct yaml_node *node, const struct key_path *path, size_t at,
                          struct buf *out) {
     struct str rest = str_from(node->text, at), value;
@@ -142,6 +134,7 @@ static size_t expand_one(struct interpolation *in, struct yaml_node *node, const
     if (wrong != NULL) {
         problem_add(in->problems, PROBLEM_ERROR, node->where, key_path_text(in->arena, path), "%s; " FORMS_ALLOWED,
                     wrong);
+        node->unresolved = true;
         return 0;
     }
     strings_add_once(in->arena, &node->variables, r.name);
@@ -149,14 +142,20 @@ static size_t expand_one(struct interpolation *in, struct yaml_node *node, const
         strings_add_once(in->arena, in->used, r.name);
     if (reference_value(in, node, path, &r, &value))
         buf_append(out, value);
+    else
+        node->unresolved = true;
     return r.length;
 }
 
 static void expand_scalar(struct interpolation *in, struct yaml_node *node, const struct key_path *path) {
     struct buf out = {.data = NULL};
 
-    if (in->full || str_chr(node->text, '$') == node->text.n)
+    if (str_chr(node->text, '$') == node->text.n)
         return;
+    if (in->full) {
+        node->unresolved = true;
+        return;
+    }
     for (size_t at = 0; at < node->text.n;) {
         size_t taken = expand_one(in, node, path, at, &out);
         if (taken == 0) {
@@ -169,6 +168,7 @@ static void expand_scalar(struct interpolation *in, struct yaml_node *node, cons
                         "the variables of this file make more than %zu MiB of text; that is the most",
                         YAML_EXPANDED_MAX / (1024 * 1024));
             in->full = true;
+            node->unresolved = true;
             buf_free(&out);
             return;
         }
@@ -186,13 +186,16 @@ static void expand_node(struct interpolation *in, struct yaml_node *node, const 
         expand_scalar(in, node, path);
         break;
     case YAML_LIST:
-        for (size_t i = 0; i < node->n; i++)
+        for (size_t i = 0; i < node->n; i++) {
             expand_node(in, node->items[i], path);
+            node->unresolved |= node->items[i]->unresolved;
+        }
         break;
     case YAML_MAP:
         for (size_t i = 0; i < node->n; i++) {
             const struct key_path below = {path, node->pairs[i].key->text};
             expand_node(in, node->pairs[i].value, &below);
+            node->unresolved |= node->pairs[i].value->unresolved;
         }
         break;
     }

@@ -103,7 +103,7 @@ bool layers_read_file(struct layers *l) {
         return false;
     drop_extensions(top);
     yaml_interpolate(l->arena, top, l->sources->environ_, NULL, l->problems);
-    yaml_load_includes(l->arena, top, &trees, &tree_count, l->problems);
+    bool all_included = yaml_load_includes(l->arena, top, &trees, &tree_count, l->problems);
     room = apps_in(top);
     for (size_t i = 0; i < tree_count; i++) {
         drop_extensions(trees[i]);
@@ -115,7 +115,7 @@ bool layers_read_file(struct layers *l) {
     n = declare(l, top, declared);
     for (size_t i = 0; i < tree_count; i++)
         n += declare(l, trees[i], declared + n);
-    if (room == 0 && !l->sources->no_apps_allowed) {
+    if (room == 0 && all_included && !l->sources->no_apps_allowed) {
         const struct yaml_node *apps = yaml_get(top, "apps");
         problem_add(l->problems, PROBLEM_ERROR, apps == NULL ? l->sources->file : apps->where, "apps",
                     "declares no app: must be a map with at least one, such as \"apps: { sales: { dir: ./sales } }\"");

@@ -91,13 +91,8 @@ bool build_make(struct build *b, const struct config_sources *sources, const str
         check_app(b, i);
     if (problems->errors > errors_before)
         return false;
-    for (size_t i = 0; i < b->snapshot->app_count; i++) {
-        struct app_config *app = b->snapshot->apps[i];
-        if (!sources->skip_paths)
-            identity_find(b->snapshot->arena, app);
-        app->process_hash = fingerprint_process(&b->snapshot->daemon, app);
-        app->settings_hash = fingerprint_settings(&b->snapshot->daemon, app);
-    }
+    for (size_t i = 0; i < b->snapshot->app_count && !sources->skip_paths; i++)
+        identity_find(b->snapshot->arena, b->snapshot->apps[i]);
     fingerprint_snapshot(b->snapshot);
     return true;
 }

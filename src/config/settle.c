@@ -17,6 +17,8 @@ static bool empty_is_value(const struct setting *s) {
 static bool is_absent(const struct given *given) {
     const struct yaml_node *node = given->node;
 
+    if (node->unresolved) /* "${UNSET}" leaves nothing behind, and was not meant to */
+        return false;
     if (node->type == YAML_SCALAR)
         return node->text.n == 0 && (given->is_file || !empty_is_value(given->setting));
     return node->type == YAML_NULL;
@@ -89,6 +91,8 @@ static void remember_variables(struct settle *s, const struct given *given) {
 }
 
 static bool read_given(struct settle *s, const struct given *given, void *out) {
+    if (given->node->unresolved) /* reported already; what is left of it would only give a second, false error */
+        return false;
     const struct yaml_node *node = given->is_file ? read_secret(s, given) : given->node;
     struct setting_parse parse = {
         .arena = s->arena, .setting = given->setting, .key = given->key, .problems = s->layers->problems};

@@ -117,14 +117,12 @@ struct app_config {
     /* Filled by the kind (app/kind.h) during check: */
     struct strings interpreter; /* argv prefix found for the kind: e.g. {"/usr/bin/Rscript"} */
     struct string_map dotenv;   /* .Renviron and .env of the app, later wins */
-    uint64_t process_hash;      /* over everything a change of which needs new workers */
     bool learns_base_path;      /* the kind tells its workers the route at start */
     /* Identity of the directories that dir and app_dir lead to: a flipped symlink or a touched restart.txt needs new
      * workers. 0: none. */
     uint64_t dir_device, dir_inode, app_dir_device, app_dir_inode;
     const char *dir_target;   /* dir without symlinks; NULL: none */
     int64_t restart_mtime_ns; /* of <dir>/restart.txt */
-    uint64_t settings_hash;   /* over every effective value that the app's type has a use for, and process_hash */
     const char *where;        /* "faucet.yaml:12:3" of the app's key, for messages */
 };
 

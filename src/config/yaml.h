@@ -37,7 +37,8 @@ struct yaml_node {
     bool flow;       /* list or map: written as [ ] or { }. A forgotten quote in [python3, {socket}] shows as a map
                         with flow set, n == 1 and a pair whose value is YAML_NULL: yaml_is_unquoted_brace */
     struct strings variables; /* YAML_SCALAR: the variables that yaml_interpolate met in this value */
-    size_t n;                 /* items or pairs */
+    bool unresolved; /* yaml_interpolate reported a mistake in this value or in one below: it says nothing reliable */
+    size_t n;        /* items or pairs */
     struct yaml_node **items;
     struct yaml_pair *pairs; /* in file order; those that merge keys brought come last */
 };
@@ -56,7 +57,8 @@ struct yaml_node *yaml_parse_value(struct arena *a, const char *text, const char
 /* `include:` of the top map, one pattern or a list: reads the files (glob, sorted by bytes; relative to the including
  * file) and returns the list of their trees, in order; they may hold `apps:` and `x-…` only, nested includes are a
  * problem. A pattern with *, ? or [ may match nothing; a plain name must exist. The key itself is removed. False when
- * problems were added; *trees then holds those that could be read. Interpolate `top` before and each tree after. */
+ * problems were added, now or when a pattern was interpolated; *trees then holds those that could be read. Interpolate
+ * `top` before and each tree after. */
 bool yaml_load_includes(struct arena *a, struct yaml_node *top, struct yaml_node ***trees, size_t *n,
                         struct problems *problems);
 /* Expands ${VAR}, ${VAR:-default}, ${VAR:?message} and $${ once, in every scalar value (not in keys): to be called once

@@ -169,6 +169,10 @@ static void load_plain(struct include *in, const struct yaml_node *pattern) {
 static void load_pattern(struct include *in, const struct yaml_node *pattern) {
     glob_t found = {.gl_pathc = 0};
 
+    if (pattern->unresolved) { /* reported already */
+        in->ok = false;
+        return;
+    }
     if (pattern->type != YAML_SCALAR || pattern->text.n == 0) {
         PROBLEM(in, pattern->where, "must be a file name or a pattern such as \"apps.d/*.yaml\", or a list of them");
         return;

@@ -9,12 +9,12 @@
 #include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include "control/boot_report.h"
 #include "control/commit.h"
 #include "control/control_socket.h"
+#include "control/descriptor_limit.h"
 #include "control/faucet.h"
 #include "control/notify.h"
 #include "control/observe.h"
@@ -28,15 +28,6 @@
 #define HELPER_THREADS   2
 #define HELPER_RING      65536
 
-/* Workers get the soft limit of the start back (the keeper remembers it). */
-static void raise_descriptor_limit(void) {
-    struct rlimit r;
-    if (getrlimit(RLIMIT_NOFILE, &r) == 0 && r.rlim_cur < r.rlim_max) {
-        r.rlim_cur = r.rlim_max;
-        (void)setrlimit(RLIMIT_NOFILE, &r);
-    }
-}
-
 static int failed(struct faucet *f, const char *what) {
     log_error(f->log, "%s: %s", what, strerror(errno));
     return EXIT_FAILED;
@@ -48,6 +39,8 @@ static int load(struct faucet *f, struct snapshot **first) {
     struct config_sources sources = options_sources(f->options);
     sources.app_name = f->app_name;
     *first = config_load(&sources, kind_table(), 1, &problems);
+    if (*first != NULL)
+        descriptor_limit_check(*first, &problems);
     problem_report_log(&problems, f->log);
     problems_free(&problems);
     return *first != NULL ? EXIT_DONE : EXIT_CONFIG;
@@ -78,7 +71,7 @@ static int start_log(struct faucet *f, const struct snapshot *first) {
 static void app_changed(void *owner, struct app *a, enum app_state state, const char *reason) {
     struct faucet *f;
     CAST_OBJ_NOTNULL(f, owner, FAUCET_MAGIC);
-    if (f->report != NULL && !f->stopping)
+    if (f->report != NULL && !f->stopping && app_find(f->apps, app_name(a)) == a) /* not one that was removed */
         boot_report_state(f->report, app_name(a), state, reason);
 }
 
@@ -253,7 +246,7 @@ int faucet_serve(const struct options *o, const char *app_name) {
     f->app_name = app_name;
     f->log = log_open_stderr();
     f->started = mono_now();
-    raise_descriptor_limit();
+    descriptor_limit_raise();
     http_reader_setup();
     f->exit_status = boot(f);
     if (f->exit_status == EXIT_DONE)

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "app/kind.h"
+#include "base/environ.h"
 #include "config/setting.h"
 #include "control/command.h"
 #include "control/options.h"
@@ -104,25 +105,17 @@ static int judge(const struct db_command *c) {
 
 /* ---- which databases ---- */
 
-static const char *variable(char *const *environ_, const char *name) {
-    size_t n = strlen(name);
-    for (; *environ_ != NULL; environ_++)
-        if (strncmp(*environ_, name, n) == 0 && (*environ_)[n] == '=' && (*environ_)[n + 1] != '\0')
-            return *environ_ + n + 1;
-    return NULL;
-}
-
 static bool is_given_outside(const struct options *o) {
     for (size_t i = 0; i < o->flag_count; i++)
         if (strncmp(o->flags[i].key, "telemetry.postgres_string", strlen("telemetry.postgres_string")) == 0)
             return true;
-    return variable(o->environ_, "FAUCET_TELEMETRY_POSTGRES_STRING") != NULL ||
-           variable(o->environ_, "FAUCET_TELEMETRY_POSTGRES_STRING_FILE") != NULL;
+    return environ_nonempty(o->environ_, STR("FAUCET_TELEMETRY_POSTGRES_STRING")) != NULL ||
+           environ_nonempty(o->environ_, STR("FAUCET_TELEMETRY_POSTGRES_STRING_FILE")) != NULL;
 }
 
 /* Without -c: the file of the daemon, unless the connection is given anyway. */
 static void default_file(struct options *o) {
-    const char *named = variable(o->environ_, "FAUCET_ROUTER_CONF");
+    const char *named = environ_nonempty(o->environ_, STR("FAUCET_ROUTER_CONF"));
     if (o->file != NULL || is_given_outside(o))
         return;
     if (named == NULL && access("faucet.yaml", F_OK) == 0)

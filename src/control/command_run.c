@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/environ.h"
 #include "control/command.h"
 #include "control/faucet.h"
 #include "control/options.h"
@@ -26,10 +27,8 @@ static const char *start_dir(const struct options *o) {
     for (size_t i = o->flag_count; i > 0; i--)
         if (str_ends(str_of(o->flags[i - 1].key), STR(".dir")))
             return o->flags[i - 1].value;
-    for (char *const *e = o->environ_; *e != NULL; e++)
-        if (str_starts(str_of(*e), STR("FAUCET_DIR=")))
-            return *e + strlen("FAUCET_DIR=");
-    return ".";
+    const char *named = environ_value(o->environ_, STR("FAUCET_DIR"));
+    return named != NULL ? named : ".";
 }
 
 /* An app's name from a directory's: what is not allowed becomes '-'. */

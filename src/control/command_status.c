@@ -57,8 +57,8 @@ static void add_routes(struct text_table *t, const json_t *app) {
 
 static void print_apps(const json_t *apps) {
     static const struct text_column columns[] = {
-        {"APP", false},  {"TYPE", false},    {"STATE", false},  {"READY", true},    {"GEN", true},
-        {"QUEUE", true}, {"REQUESTS", true}, {"TUNNELS", true}, {"VERSION", false}, {"ROUTE", false}};
+        {"APP", false}, {"TYPE", false},    {"STATE", false},  {"READY", true},    {"GEN", true},   {"QUEUE", true},
+        {"OPEN", true}, {"REQUESTS", true}, {"TUNNELS", true}, {"VERSION", false}, {"ROUTE", false}};
     struct text_table t;
     size_t i, k;
     json_t *app, *worker;
@@ -77,6 +77,7 @@ static void print_apps(const json_t *apps) {
                            wanted > 0 ? wanted : (long long)json_array_size(workers));
         add_number(&t, app, "generation");
         text_table_add(&t, "%lld/%lld", number_of(queue, "length"), number_of(queue, "size"));
+        add_number(&t, app, "exchanges");
         text_table_add(&t, "%lld", requests);
         add_number(&t, app, "tunnels");
         text_table_add(&t, "%s", text_of(app, "version"));

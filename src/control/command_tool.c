@@ -10,20 +10,13 @@
 #include <unistd.h>
 
 #include "app/environment.h"
+#include "base/environ.h"
 #include "control/command.h"
 #include "control/options.h"
 #include "control/problem_report.h"
 
 #define EXIT_NOT_RUNNABLE 126
 #define EXIT_NOT_FOUND    127
-
-static const char *variable(char *const *environ_, const char *name, const char *otherwise) {
-    size_t n = strlen(name);
-    for (; *environ_ != NULL; environ_++)
-        if (strncmp(*environ_, name, n) == 0 && (*environ_)[n] == '=' && (*environ_)[n + 1] != '\0')
-            return *environ_ + n + 1;
-    return otherwise;
-}
 
 static int become(struct arena *a, const char *program, char *const *words, const char *const *environment) {
     size_t n = 0;
@@ -41,14 +34,17 @@ static int become(struct arena *a, const char *program, char *const *words, cons
 
 int command_tool(const char *name, char *const *words, char *const *environ_) {
     bool r = strcmp(name, "rscript") == 0;
-    const char *program = r ? variable(environ_, "FAUCET_RSCRIPT", "Rscript") : variable(environ_, "FAUCET_UV", "uv");
+    const char *program = environ_nonempty(environ_, r ? STR("FAUCET_RSCRIPT") : STR("FAUCET_UV"));
+    if (program == NULL)
+        program = r ? "Rscript" : "uv";
     struct arena *a = arena_new(4096);
     struct problems problems;
     problems_init(&problems);
     char directory[PATH_MAX];
     struct app_config app = {.name = "tool", .dir = getcwd(directory, sizeof directory)};
-    app.telemetry.namespace = variable(environ_, "FAUCET_TELEMETRY_NAMESPACE", "faucet");
-    app.telemetry.version = variable(environ_, "FAUCET_TELEMETRY_VERSION", NULL);
+    const char *namespace = environ_nonempty(environ_, STR("FAUCET_TELEMETRY_NAMESPACE"));
+    app.telemetry.namespace = namespace != NULL ? namespace : "faucet";
+    app.telemetry.version = environ_nonempty(environ_, STR("FAUCET_TELEMETRY_VERSION"));
     environment_read_file(a, ".Renviron", &app.dotenv, &problems);
     environment_read_file(a, ".env", &app.dotenv, &problems);
     problem_report_print(&problems, stderr);

@@ -4,6 +4,8 @@
  */
 #include "control/commit.h"
 
+#include "control/boot_report.h"
+
 static void commit_app(struct faucet *f, struct snapshot *next, const struct plan_row *row,
                        struct candidate *candidate) {
     struct app *live = app_find(f->apps, row->name);
@@ -40,4 +42,6 @@ void commit(struct faucet *f, struct snapshot *next, const struct plan *plan, st
     struct snapshot *old = f->snapshot;
     f->snapshot = snapshot_ref(next);
     snapshot_unref(old);
+    if (f->report != NULL)
+        boot_report_reloaded(f->report, next, f->proxy->live, &f->proxy->listeners);
 }

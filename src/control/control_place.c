@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/environ.h"
 #include "base/hash.h"
 #include "control/control_client.h"
 #include "control/runtime_dir.h"
@@ -59,14 +60,6 @@ const char *control_place_instance(struct arena *a, const char *path) {
     return arena_printf(a, "%.*s-%08x", (int)n, name, (unsigned)(hash_bytes(0, whole.p, whole.n) & 0xffffffff)).p;
 }
 
-static const char *variable(char *const *environ_, const char *name) {
-    size_t n = strlen(name);
-    for (; *environ_ != NULL; environ_++)
-        if (strncmp(*environ_, name, n) == 0 && (*environ_)[n] == '=' && (*environ_)[n + 1] == '/')
-            return *environ_ + n + 1;
-    return NULL;
-}
-
 static const char *runtime_base(struct arena *a, char *const *environ_) {
     char *base = runtime_dir_base(environ_);
     const char *copy = arena_strdup(a, base);
@@ -76,7 +69,7 @@ static const char *runtime_base(struct arena *a, char *const *environ_) {
 
 const char *control_place_default(struct arena *a, char *const *environ_, const char *path) {
     const char *base = runtime_base(a, environ_);
-    if (variable(environ_, "RUNTIME_DIRECTORY") != NULL)
+    if (environ_path(environ_, STR("RUNTIME_DIRECTORY")) != NULL)
         return arena_printf(a, "%s/" ALONE, base).p;
     return arena_printf(a, "%s/%s" SOCKET_SUFFIX, base, control_place_instance(a, path)).p;
 }
@@ -87,7 +80,7 @@ const char *control_place_default(struct arena *a, char *const *environ_, const 
 
 /* Where daemons of this user, of the system and of systemd put their sockets; each once. */
 static size_t directories(const struct options *o, const char *out[DIRECTORIES]) {
-    const char *given = variable(o->environ_, "XDG_RUNTIME_DIR");
+    const char *given = environ_path(o->environ_, STR("XDG_RUNTIME_DIR"));
     const char *all[DIRECTORIES] = {
         runtime_base(o->arena, o->environ_),
         given != NULL ? arena_printf(o->arena, "%s/faucet", given).p : NULL,
@@ -201,10 +194,7 @@ static const char *named_address(const struct options *o) {
     for (size_t i = 0; i < o->flag_count; i++)
         if (strcmp(o->flags[i].key, "control") == 0)
             return o->flags[i].value;
-    for (char *const *e = o->environ_; *e != NULL; e++)
-        if (str_starts(str_of(*e), STR("FAUCET_CONTROL=")))
-            return *e + strlen("FAUCET_CONTROL=");
-    return NULL;
+    return environ_value(o->environ_, STR("FAUCET_CONTROL"));
 }
 
 const char *control_place_find(const struct options *o, const char **why, bool *none) {

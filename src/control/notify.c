@@ -14,17 +14,12 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "base/str.h"
+#include "base/environ.h"
 
 /* Where to send; 0: nowhere. */
 static socklen_t notify_address(char *const *environ_, struct sockaddr_un *to) {
-    static const char name[] = "NOTIFY_SOCKET=";
+    struct str path = str_of(environ_value(environ_, STR("NOTIFY_SOCKET")));
 
-    while (*environ_ != NULL && strncmp(*environ_, name, sizeof name - 1) != 0)
-        environ_++;
-    if (*environ_ == NULL)
-        return 0;
-    struct str path = str_from(str_of(*environ_), sizeof name - 1);
     if (path.n < 2 || path.n >= sizeof to->sun_path || (path.p[0] != '/' && path.p[0] != '@'))
         return 0;
     *to = (struct sockaddr_un){.sun_family = AF_UNIX};

@@ -8,16 +8,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/environ.h"
 #include "config/setting.h"
 #include "control/control_place.h"
-
-static const char *variable(char *const *environ_, const char *name) {
-    size_t n = strlen(name);
-    for (; *environ_ != NULL; environ_++)
-        if (strncmp(*environ_, name, n) == 0 && (*environ_)[n] == '=' && (*environ_)[n + 1] == '/')
-            return *environ_ + n + 1;
-    return NULL;
-}
 
 /* NULL: nobody says where. */
 static const char *state_dir(struct arena *a, char *const *environ_, const struct snapshot *s, const char *instance,
@@ -26,12 +19,12 @@ static const char *state_dir(struct arena *a, char *const *environ_, const struc
     *given = true;
     if (s->daemon.state_dir != NULL)
         return s->daemon.state_dir;
-    if ((base = variable(environ_, "STATE_DIRECTORY")) != NULL) /* several: the first (systemd.exec(5)) */
+    if ((base = environ_path(environ_, STR("STATE_DIRECTORY"))) != NULL) /* several: the first (systemd.exec(5)) */
         return arena_printf(a, "%.*s", (int)strcspn(base, ":"), base).p;
     *given = false;
-    if ((base = variable(environ_, "XDG_STATE_HOME")) != NULL)
+    if ((base = environ_path(environ_, STR("XDG_STATE_HOME"))) != NULL)
         return arena_printf(a, "%s/faucet/%s", base, instance).p;
-    if ((base = variable(environ_, "HOME")) != NULL && strcmp(base, "/") != 0)
+    if ((base = environ_path(environ_, STR("HOME"))) != NULL && strcmp(base, "/") != 0)
         return arena_printf(a, "%s/.local/state/faucet/%s", base, instance).p;
     return NULL;
 }

@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/environ.h"
+
 static const struct own_flag {
     const char *name;
     size_t offset;
@@ -123,17 +125,9 @@ static bool parse_word(struct options *o, char *const **words) {
     return true;
 }
 
-static const char *variable(char *const *environ_, const char *name) {
-    size_t n = strlen(name);
-    for (; *environ_ != NULL; environ_++)
-        if (strncmp(*environ_, name, n) == 0 && (*environ_)[n] == '=')
-            return *environ_ + n + 1;
-    return NULL;
-}
-
 static bool default_file(struct options *o) {
-    const char *named = variable(o->environ_, "FAUCET_ROUTER_CONF");
-    if (named != NULL && named[0] != '\0')
+    const char *named = environ_nonempty(o->environ_, STR("FAUCET_ROUTER_CONF"));
+    if (named != NULL)
         return name_file(o, named);
     if (access("faucet.yaml", F_OK) == 0)
         return name_file(o, "faucet.yaml");

@@ -15,6 +15,7 @@
 
 #include "base/miniobj.h"
 #include "control/commit.h"
+#include "control/descriptor_limit.h"
 #include "control/fault.h"
 #include "control/notify.h"
 #include "control/observe.h"
@@ -312,6 +313,8 @@ static struct snapshot *load(struct reload *r) {
     sources.app_name = f->app_name;
     sources.no_apps_allowed = true; /* whether that is meant is asked below */
     struct snapshot *s = config_load(&sources, kind_table(), f->snapshot->number + 1, &r->problems);
+    if (s != NULL)
+        descriptor_limit_check(s, &r->problems);
     static const char *const steps[] = {"read", "check"};
     for (size_t i = 0; i < ARRAY_LENGTH(steps); i++)
         if (fault_injected(f->options->environ_, steps[i])) {

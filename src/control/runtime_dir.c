@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 #include "base/check.h"
-#include "base/str.h"
+#include "base/environ.h"
 
 #define NAMES_TRIED 100
 
@@ -29,19 +29,11 @@ static char *text(const char *format, ...) {
     return s;
 }
 
-static const char *variable(char *const *environ_, const char *name) {
-    size_t n = strlen(name);
-    for (; *environ_ != NULL; environ_++)
-        if (strncmp(*environ_, name, n) == 0 && (*environ_)[n] == '=' && (*environ_)[n + 1] == '/')
-            return *environ_ + n + 1;
-    return NULL;
-}
-
 char *runtime_dir_base(char *const *environ_) {
-    const char *given = variable(environ_, "RUNTIME_DIRECTORY");
+    const char *given = environ_path(environ_, STR("RUNTIME_DIRECTORY"));
     if (given != NULL) /* several: the first (systemd.exec(5)) */
         return text("%.*s", (int)strcspn(given, ":"), given);
-    if ((given = variable(environ_, "XDG_RUNTIME_DIR")) != NULL)
+    if ((given = environ_path(environ_, STR("XDG_RUNTIME_DIR"))) != NULL)
         return text("%s/faucet", given);
     if (geteuid() == 0 && access("/run", W_OK) == 0)
         return text("/run/faucet");

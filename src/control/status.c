@@ -48,6 +48,12 @@ static void add_worker(void *owner, const struct worker_status *w) {
     json_array_append_new(all, row);
 }
 
+/* How many workers it is to have: none where nothing runs, or nothing is to run any more. */
+static int64_t wanted(const struct app_config *config, const struct app *live) {
+    bool runs = live != NULL && app_state(live) != APP_STATE_DRAINING && kind_of(config->type)->has_workers;
+    return runs ? config->workers : 0;
+}
+
 static void add_live(json_t *row, const struct app_config *config, const struct app *live) {
     json_t *workers = json_array(), *queue = json_object();
     if (live != NULL)
@@ -56,11 +62,11 @@ static void add_live(json_t *row, const struct app_config *config, const struct 
     json_object_set_new(queue, "size", json_integer(live != NULL ? config->queue_size : 0));
     json_object_set_new(row, "generation", count(live != NULL ? app_generation_number(live) : 0));
     json_object_set_new(row, "generations", count(live != NULL ? app_generation_count(live) : 0));
-    json_object_set_new(row, "wanted",
-                        json_integer(live != NULL && kind_of(config->type)->has_workers ? config->workers : 0));
+    json_object_set_new(row, "wanted", json_integer(wanted(config, live)));
     json_object_set_new(row, "ready", count(live != NULL ? app_ready_count(live) : 0));
     json_object_set_new(row, "workers", workers);
     json_object_set_new(row, "queue", queue);
+    json_object_set_new(row, "exchanges", live != NULL ? count(app_exchanges(live)) : json_null()); /* nobody counts */
     json_object_set_new(row, "leases", count(live != NULL ? app_leases(live) : 0));
     json_object_set_new(row, "tunnels", count(live != NULL ? app_tunnels(live) : 0));
 }
@@ -170,6 +176,10 @@ static json_t *daemon_json(const struct faucet *f) {
     return row;
 }
 
+static void add_removed(void *owner, const struct app *removed) {
+    json_array_append_new(owner, status_app_json(app_config(removed), removed));
+}
+
 json_t *status_json(const struct faucet *f) {
     json_t *top = json_object(), *apps = json_array();
     bool ready = true;
@@ -179,6 +189,7 @@ json_t *status_json(const struct faucet *f) {
         ready = ready && (live == NULL || app_state(live) == APP_STATE_READY);
         json_array_append_new(apps, status_app_json(config, live));
     }
+    apps_each_removed(f->apps, add_removed, apps);
     json_object_set_new(top, "state", json_string(f->stopping ? "stopping" : ready ? "ready" : "degraded"));
     json_object_set_new(top, "config", count(f->snapshot->number)); /* as in every reply */
     json_object_set_new(top, "hash", json_string(f->snapshot->hash));

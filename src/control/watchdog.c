@@ -9,8 +9,8 @@
 #include <unistd.h>
 
 #include "base/check.h"
+#include "base/environ.h"
 #include "base/miniobj.h"
-#include "base/str.h"
 #include "control/notify.h"
 
 #define LONGEST ((uint64_t)DUR_H) /* saying it more often than asked does no harm */
@@ -23,18 +23,10 @@ struct watchdog {
     ev_timer timer;
 };
 
-static struct str variable(char *const *environ_, struct str name) {
-    for (; *environ_ != NULL; environ_++) {
-        struct str entry = str_of(*environ_);
-        if (str_starts(entry, name) && entry.n > name.n && entry.p[name.n] == '=')
-            return str_from(entry, name.n + 1);
-    }
-    return STR_NONE;
-}
-
 /* The time that is allowed, in microseconds; 0: none. */
 static uint64_t allowed(char *const *environ_) {
-    struct str time = variable(environ_, STR("WATCHDOG_USEC")), pid = variable(environ_, STR("WATCHDOG_PID"));
+    struct str time = str_of(environ_value(environ_, STR("WATCHDOG_USEC")));
+    struct str pid = str_of(environ_value(environ_, STR("WATCHDOG_PID")));
     uint64_t usec, owner;
 
     if (!str_to_u64(time, &usec))

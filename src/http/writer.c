@@ -76,34 +76,11 @@ static bool left_out(const struct http_head *h, const struct http_name_row *row,
     return h->connection_names && (row->flags & HTTP_NAME_KEPT) == 0 && connection_names(h, name);
 }
 
-/* The Cookie field without one of its cookies; nothing at all if that was the only one. */
-static char *put_cookies(char *p, const struct http_field *f, struct str drop) {
-    char *begin = p;
-    struct str rest = f->value;
-    bool any = false;
-    p = put(put(p, f->name), STR(": "));
-    while (rest.n > 0) {
-        size_t end = str_chr(rest, ';');
-        struct str pair = str_trim(str_make(rest.p, end));
-        rest = str_from(rest, end + 1);
-        size_t name = str_chr(pair, '=');
-        if (pair.n == 0 || (name < pair.n && str_eq(str_make(pair.p, name), drop)))
-            continue;
-        p = put(any ? put(p, STR("; ")) : p, pair);
-        any = true;
-    }
-    return any ? put(p, STR("\r\n")) : begin;
-}
-
 static char *put_request_fields(char *p, const struct http_request_out *r) {
     for (size_t i = 0; i < r->head->field_count; i++) {
         const struct http_field *f = &r->head->fields[i];
         const struct http_name_row *row = http_name_find(f->name);
-        if (left_out(r->head, row, f->name, HTTP_NAME_SET))
-            continue;
-        if (row->id == HTTP_NAME_COOKIE && r->drop_cookie.n > 0)
-            p = put_cookies(p, f, r->drop_cookie);
-        else
+        if (!left_out(r->head, row, f->name, HTTP_NAME_SET))
             p = put_field(p, f->name, f->value);
     }
     return p;
@@ -122,8 +99,6 @@ void http_write_request(struct buf *out, const struct http_request_out *r) {
     size_t bound = fields_bound(r->head) + r->head->method.n + r->path.n + r->query.n + r->host.n + OWN_NAMES_MAX;
     for (size_t i = 0; i < ARRAY_LENGTH(own); i++)
         bound += own[i].value.n;
-    if (r->drop_cookie.n > 0) /* "a;b" becomes "a; b" */
-        bound += fields_bound(r->head);
     char *start = buf_reserve(out, bound);
     char *p = put(start, r->head->method);
     *p++ = ' ';

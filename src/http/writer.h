@@ -22,7 +22,6 @@ struct http_request_out {
     struct str forwarded_for, forwarded_proto, forwarded_host, forwarded_prefix;
     struct str request_uuid; /* Faucet-Request-Uuid */
     struct str traceparent;
-    struct str drop_cookie; /* name of a cookie that must not reach the worker; .n == 0: none */
 };
 /* Always HTTP/1.1. Expect is not passed on. Fields whose name, with '_' read as '-', equals one of ours or a framing or
  * hop-by-hop field are dropped (httpuv maps X_Forwarded_For onto X-Forwarded-For). */

@@ -45,7 +45,9 @@ void keeper_attach(struct keeper *k, struct loop *l, struct log *log, void (*los
 /* Never NULL: failures arrive by started(). Signals at their defaults, mask empty, stdin /dev/null, own process group
  * and session, all other descriptors closed, soft RLIMIT_NOFILE as the daemon was started with. */
 struct process *keeper_spawn(struct keeper *k, const struct process_spawn *s);
-/* group: the whole process group, and for SIGKILL every descendant of the worker known to the keeper. */
+/* At any time, also before started(): the signal waits until the process has its handlers at their defaults and is
+ * never lost on the way to exec. group: the whole process group, and for SIGKILL every descendant of the worker known
+ * to the keeper. */
 void keeper_kill(struct keeper *k, struct process *p, int signal, bool group);
 /* Forget it: no callback comes any more; a process that still runs is killed. The pointer is dead. */
 void process_release(struct keeper *k, struct process *p);

@@ -18,14 +18,14 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/environ.h"
+
 #define PATH_WITHOUT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 /* The value of PATH in envp; a worker without one gets the usual places. */
 static const char *path_of(char *const *envp) {
-    for (; *envp != NULL; envp++)
-        if (strncmp(*envp, "PATH=", 5) == 0)
-            return *envp + 5;
-    return PATH_WITHOUT_PATH;
+    const char *path = environ_value(envp, STR("PATH"));
+    return path != NULL ? path : PATH_WITHOUT_PATH;
 }
 
 /* NUL-terminated candidates in a row, ended by an empty one. A name with a slash is the only one. */

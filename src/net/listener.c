@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "base/environ.h"
 #include "base/miniobj.h"
 #include "net/bind.h"
 #include "net/conn.h"
@@ -285,23 +286,12 @@ struct listener *listener_adopt(struct loop *loop, struct log *log, int fd, cons
     return l;
 }
 
-/* The definition of a variable in an environment block; STR_NONE: none. */
-static struct str environment_value(char *const *environment, struct str name) {
-    for (; *environment != NULL; environment++) {
-        struct str line = str_of(*environment);
-
-        if (str_starts(line, name) && line.n > name.n && line.p[name.n] == '=')
-            return str_from(line, name.n + 1);
-    }
-    return STR_NONE;
-}
-
 int listener_inherited_count(char *const *environ_) {
     uint64_t pid, count;
 
-    if (!str_to_u64(environment_value(environ_, STR("LISTEN_PID")), &pid) || pid != (uint64_t)getpid())
+    if (!str_to_u64(str_of(environ_value(environ_, STR("LISTEN_PID"))), &pid) || pid != (uint64_t)getpid())
         return 0;
-    if (!str_to_u64(environment_value(environ_, STR("LISTEN_FDS")), &count) || count > INT_MAX - FIRST_INHERITED)
+    if (!str_to_u64(str_of(environ_value(environ_, STR("LISTEN_FDS"))), &count) || count > INT_MAX - FIRST_INHERITED)
         return 0;
     for (int i = 0; i < (int)count; i++)
         if (fcntl(FIRST_INHERITED + i, F_SETFD, FD_CLOEXEC) < 0)

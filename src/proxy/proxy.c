@@ -38,17 +38,20 @@ void proxy_free(struct proxy *p) {
     FREE_OBJ(p);
 }
 
-/* Every client may need a second descriptor for its worker; some are for files, logs and workers' pipes. */
+int64_t proxy_descriptors_needed(const struct snapshot *s, int64_t connections) {
+    int64_t kept = 64;
+    for (size_t i = 0; i < s->app_count; i++)
+        kept += 4 * s->apps[i]->workers;
+    return kept + 2 * connections;
+}
+
 static int64_t connection_limit(const struct snapshot *s) {
     if (s->daemon.limit_connections != COUNT_IS_AUTO)
         return s->daemon.limit_connections;
     struct rlimit r;
     if (getrlimit(RLIMIT_NOFILE, &r) != 0 || r.rlim_cur == RLIM_INFINITY)
         return 100000;
-    int64_t kept = 64;
-    for (size_t i = 0; i < s->app_count; i++)
-        kept += 4 * s->apps[i]->workers;
-    int64_t limit = ((int64_t)r.rlim_cur - kept) / 2;
+    int64_t limit = ((int64_t)r.rlim_cur - proxy_descriptors_needed(s, 0)) / 2;
     return limit < 16 ? 16 : limit;
 }
 

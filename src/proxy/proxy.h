@@ -54,6 +54,9 @@ struct proxy *proxy_new(struct loop *l, struct log *log, struct helpers *helpers
 void proxy_free(struct proxy *p);
 /* Commit: from now on new exchanges are served by this snapshot. Takes its own reference. Cannot fail. */
 void proxy_use(struct proxy *p, struct snapshot *s);
+/* How many open files that many clients may need: every one a second for its worker, and some for files, logs and
+ * workers' pipes. */
+int64_t proxy_descriptors_needed(const struct snapshot *s, int64_t connections);
 /* The proxy accepts on it from now on and owns it. */
 void proxy_listen(struct proxy *p, struct listener *l);
 /* Closes the listeners and idle clients; exchanges and tunnels go on. drained() is called when none is left, perhaps

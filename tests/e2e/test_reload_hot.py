@@ -426,3 +426,22 @@ def test_socket_buffers_of_idle_clients_are_of_no_matter(faucet):
         assert c.read_response().status in (200, 431)
     except (ProtocolError, socket.error) as e:
         raise AssertionError("neither answered nor refused: %s" % e) from None
+
+
+# -- what the process can carry
+def test_more_connections_than_open_files_are_warned_of(faucet):
+    """At the start, and at every reload, to the log and to who asked; not where the limit suffices."""
+    def asking(connections):
+        return {"limits": {"connections": connections}, "apps": {"a": backend()}}
+    f = faucet(asking(1000), wrap=["prlimit", "--nofile=200:200"])
+    f.log_contains(r"(?m)WARN.*limits\.connections: 1000 connections may need 20\d\d open files .* the limit is 200, .*LimitNOFILE=.*ulimit -n")
+    done = f.reload(asking(20))
+    assert "open files" not in done.stdout + done.stderr
+    done = f.reload(asking("auto"))
+    assert "open files" not in done.stdout + done.stderr
+    f.log_contains(r"config 3 .* serves")
+    assert f.log().count("open files") == 1
+    done = f.reload(asking(300))
+    assert re.search(r"limits\.connections: 300 connections may need \d+ open files", done.stdout + done.stderr)
+    f.log_contains(r"WARN.*limits\.connections: 300 connections")
+    assert f.get("/a/me").status == 200

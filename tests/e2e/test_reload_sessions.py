@@ -1,5 +1,6 @@
 """A live tunnel pins its client: it is served where it is, HTTP too, until its last tunnel ends or drain_timeout says Close 1012."""
 import os
+import re
 import threading
 import time
 
@@ -113,6 +114,35 @@ def test_removed_app(faucet):
     ws.close(), again.close()
     until(lambda: not processes.alive(pid), 5)
     assert f.get("/a/me", {"Cookie": ws.cookie}).status == 404
+
+
+def rows(f, app):
+    """What `faucet status --json` has of that name."""
+    return [a for a in f.status()["apps"] if a["name"] == app]
+
+
+def test_removed_app_is_shown_until_it_is_gone(faucet):
+    f, ws = start(faucet)
+    c = hold(f, "one")
+    assert rows(f, "a")[0]["exchanges"] == 1 and rows(f, "a")[0]["tunnels"] == 1
+    f.reload({"apps": {"b": backend()}})
+    said = f.status()
+    assert [a["name"] for a in said["apps"]] == ["b", "a"] and said["state"] == "ready"
+    a = said["apps"][1]
+    assert (a["state"], a["exchanges"], a["tunnels"], a["wanted"]) == ("draining", 1, 1, 0), a
+    assert a["workers"][0]["pid"] == ws.pid()
+    table = f.tool("status")
+    assert table.returncode == 0, "what drains is no reason to worry"
+    assert re.search(r"(?m)^APP +TYPE +STATE +READY +GEN +QUEUE +OPEN +REQUESTS +TUNNELS ", table.stdout), table.stdout
+    assert re.search(r"(?m)^a +command +draining +\d+/1 +1 +0/100 +1 +\d+ +1 ", table.stdout), table.stdout
+    f.file("one.go")
+    assert c.read_response().status == 200
+    until(lambda: rows(f, "a")[0]["exchanges"] == 0, 5)
+    assert rows(f, "a")[0]["tunnels"] == 1
+    f.reload({"apps": {"a": backend(gen=2, **STICKY), "b": backend()}})
+    assert [(a["state"], a["tunnels"]) for a in rows(f, "a")] == [("ready", 0), ("draining", 1)], "the new one comes first"
+    ws.close()
+    until(lambda: [a["state"] for a in rows(f, "a")] == ["ready"], 5)
 
 
 def test_removed_app_without_clients_goes_at_once(faucet):

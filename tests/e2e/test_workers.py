@@ -230,6 +230,42 @@ def test_a_thousand_workers_that_die_at_once(faucet):
     assert os.path.getsize(f.dir + "/record") > 2 * 4, "it gave up"
 
 
+def urls(f):
+    """The names below "All apps are ready", once that is there."""
+    f.wait_stdout(r"Ctrl-C stops", 20)
+    return re.findall(r"(?m)^  (\S+) +http://127\.0\.0\.1:%d/" % f.port, f.stdout().partition("All apps are ready:")[2])
+
+
+def test_wait_ready_does_not_wait_for_an_app_that_a_reload_removed(faucet):
+    apps = {"ok": backend(), "never": backend("exit=1"), "slow": backend("slow=60")}
+    f = faucet({"apps": apps}, start=False)
+    f.spawn("--wait-ready")
+    f.wait_stdout(r"never +backoff")
+    f.wait_ready("ok")
+    f.reload({"apps": {name: apps[name] for name in ("ok", "never")}})
+    assert "All apps are ready" not in f.stdout()
+    f.reload({"apps": {"ok": apps["ok"], "new": backend()}})
+    assert urls(f) == ["ok", "new"], f.stdout()
+    assert f.stdout().count("All apps are ready") == 1
+    f.reload({"apps": {"ok": apps["ok"]}})
+    f.reload({"apps": apps}, expect=1)
+    assert f.stdout().count("All apps are ready") == 1
+
+
+def test_wait_ready_waits_for_what_is_left_after_a_reload(faucet):
+    """One that is removed, and one that becomes files; the last to get ready is one of the start."""
+    f = faucet(start=False)
+    late = {"command": ["/bin/sh", "-c", "until [ -e '%s/go' ]; do sleep 0.02; done; exec '%s' '%s' \"$0\"" % (f.dir, *backend()["command"][:2]), "{socket}"]}
+    f.write({"apps": {"gate": late, "never": backend("exit=1"), "files": backend("exit=1")}})
+    f.spawn("--wait-ready")
+    f.wait_stdout(r"never +backoff")
+    f.reload({"apps": {"gate": late, "files": {"type": "static", "dir": f.dir}}})
+    assert "All apps are ready" not in f.stdout()
+    f.file("go")
+    assert urls(f) == ["gate", "files"], f.stdout()
+    assert not re.search(r"(?m)^  \w+ +draining", f.stdout()), "only apps of the configuration are told of"
+
+
 def test_wait_ready_shows_lines_and_urls(faucet):
     f = faucet({"apps": {"one": backend("slow=0.5"), "two": backend()}})
     out = f.stdout()

@@ -303,7 +303,7 @@ static void a_removed_app_serves_pinned_clients_only(void **state) {
     }
     assert_int_equal(pinned.refused + pinned.granted, 0); /* goes on waiting */
     live_until(l, !is_alive(second));
-    assert_int_equal(l->state, APP_STATE_STOPPING);
+    assert_int_equal(l->state, APP_STATE_DRAINING);
     assert_int_equal(ask_as_nobody(l, &others[0]), LEASE_APP_GONE);
     assert_int_equal(ask(l, &others[0], client_number(99)), LEASE_APP_GONE);
     lease_release(&a.lease); /* what was in flight ended */

@@ -277,7 +277,7 @@ static void abandoned_at_any_time(void **state) {
     boot_app(l, serving);
     l->config.workers = 3;
     l->snapshot->daemon.max_parallel_starts = 1;
-    l->app->snapshot->daemon.timeout_stop = DUR_MIN; /* being asked is enough, also between fork and exec */
+    l->app->snapshot->daemon.timeout_stop = DUR_MIN; /* being asked once is enough, also between fork and exec */
     set_command(l, slow);
     for (int round = 0; round < 12; round++) {
         int moment = round < 8 ? 1 : round - 8;

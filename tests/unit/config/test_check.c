@@ -107,6 +107,45 @@ static void all_in_one_go(void **state) {
     assert_int_equal(f->problems.errors, 8);
 }
 
+/* A value whose ${…} could not be expanded says nothing about anything else. */
+static void an_unresolved_value_is_one_mistake(void **state) {
+    static const char *const files[] = {
+        "apps: { a: { dir: '${NO}' } }\n",
+        "apps: { a: { dir: '${NO}/x', type: shiny } }\n",
+        "apps: { a: { dir: '${NO' } }\n",
+        "defaults: { dir: '${NO}' }\napps: { a: { } }\n",
+        "apps: { a: { type: '${NO}', dir: . } }\n",
+        "apps: { a: { type: upstream, upstream: '${NO}' } }\n",
+        "apps: { a: { type: upstream, upstream: ['${NO}'] } }\n",
+        "apps: { a: { type: command, command: '${NO}' } }\n",
+        "apps: { a: { dir: ., workers: '${NO}' } }\n",
+        "apps: { a: { dir: ., env: { A: '${NO}' } } }\n",
+        "apps: { a: { dir: ., route: '${NO}' }, b: { dir: ., route: /a/ } }\n",
+        "apps: { a: { dir: ., route: /x/, host: '${NO}' }, b: { dir: ., route: /x/ } }\n",
+        "listen: '${NO}'\n" APPS,
+        "listen: ['${NO}', '127.0.0.1:1']\n" APPS,
+        "ip_from: x-real-ip\ntrusted_proxies: '${NO}'\n" APPS,
+        "log: { file: '${NO}/log', max_size: 10MiB }\n" APPS,
+        "telemetry: { postgres_string: '${NO}', sslmode: require }\n" APPS,
+        "telemetry: { postgres_string_file: '${NO}/secret' }\n" APPS,
+        "include: '${NO}/x.yaml'\n",
+        "include: ['${NO}']\n",
+    };
+    struct fixture *f = *state;
+    for (size_t i = 0; i < ARRAY_LENGTH(files); i++) {
+        assert_null(fixture_try(f, files[i]));
+        if (f->problems.errors != 1 || f->problems.warnings != 0) {
+            fixture_print_problems(f);
+            fail_msg("not one mistake: %s", files[i]);
+        }
+        fixture_reset(f);
+    }
+    /* what is said above it is read all the same */
+    fixture_flag(f, "--set", "apps.a.workers", "many");
+    assert_null(fixture_try(f, "apps: { a: { dir: ., workers: '${NO}' } }\n"));
+    assert_int_equal(f->problems.errors, 2);
+}
+
 static void between_settings(void **state) {
     static const struct {
         const char *file, *said;
@@ -208,6 +247,7 @@ int main(void) {
         FIXTURE_TEST(a_long_socket_path),
         FIXTURE_TEST(keys),
         FIXTURE_TEST(all_in_one_go),
+        FIXTURE_TEST(an_unresolved_value_is_one_mistake),
         FIXTURE_TEST(between_settings),
         FIXTURE_TEST(a_good_file),
         FIXTURE_TEST(namespace_from_outside),

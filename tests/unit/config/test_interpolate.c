@@ -134,6 +134,21 @@ static void all_problems_of_a_file(void **state) {
     assert_contains(text, "t.yaml:3:8: c.d: ${ is not closed");
 }
 
+/* A mistake marks the value and what it stands in, and nothing beside it. */
+static void mistakes_are_marked(void **state) {
+    struct fixture *f = *state;
+    struct yaml_node *top =
+        load_text(f, "a: {b: [x, \"${NO}/y\"], c: \"${PORT}\"}\nd: \"${\"\ne: [\"${NO:-}\"]\nf: \"${NO:?x}\"\n");
+
+    yaml_interpolate(f->arena, top, environment, NULL, &f->problems);
+    assert_int_equal(f->problems.errors, 3);
+    const struct yaml_node *a = yaml_get(top, "a"), *b = yaml_get(a, "b");
+    assert_true(top->unresolved && a->unresolved && b->unresolved && b->items[1]->unresolved);
+    assert_false(b->items[0]->unresolved || yaml_get(a, "c")->unresolved);
+    assert_true(yaml_get(top, "d")->unresolved && yaml_get(top, "f")->unresolved);
+    assert_false(yaml_get(top, "e")->unresolved);
+}
+
 static void growth_is_limited(void **state) {
     struct fixture *f = *state;
     struct buf text = {.data = NULL};
@@ -163,6 +178,7 @@ int main(void) {
         FIXTURE_TEST(everywhere_but_in_keys),
         FIXTURE_TEST(variables_are_remembered),
         FIXTURE_TEST(all_problems_of_a_file),
+        FIXTURE_TEST(mistakes_are_marked),
         FIXTURE_TEST(growth_is_limited),
     };
     return cmocka_run_group_tests_name("config/interpolate", tests, NULL, NULL);

@@ -147,6 +147,52 @@ static void test_state_is_that_of_the_worst_app(void **state) {
     close_daemon(&d);
 }
 
+/* It comes after those of the configuration, with what is under way there, and does not make the whole worse. */
+static void test_a_removed_app_is_draining(void **state) {
+    struct daemon d;
+    const struct client_key client = client_number(1);
+    (void)state;
+    open_daemon(&d, 2);
+    app_hold(d.live.app);
+    app_hold(d.live.app);
+    endpoint_pin(d.live.endpoints[1], &client);
+    d.live.snapshot->apps = &d.apps[1];
+    d.live.snapshot->app_count = 1;
+    app_remove(d.live.app);
+    json_t *json = status_json(&d.faucet);
+    const json_t *apps = json_object_get(json, "apps"), *sales = json_array_get(apps, 1);
+    assert_string_equal(text_at(json, "state"), "ready");
+    assert_int_equal(json_array_size(apps), 2);
+    assert_string_equal(text_at(json_array_get(apps, 0), "name"), "files");
+    assert_string_equal(text_at(sales, "name"), "sales");
+    assert_string_equal(text_at(sales, "state"), "draining");
+    assert_int_equal(at(sales, "exchanges"), 2);
+    assert_int_equal(at(sales, "tunnels"), 1);
+    assert_int_equal(at(sales, "wanted"), 0);
+    json_decref(json);
+    d.live.app->stopping = true; /* a stop ends it like any other */
+    app_changed(d.live.app);
+    json = status_json(&d.faucet);
+    assert_string_equal(text_at(json_array_get(json_object_get(json, "apps"), 1), "state"), "stopping");
+    json_decref(json);
+    endpoint_unpin(d.live.endpoints[1], &client);
+    close_daemon(&d);
+}
+
+/* A candidate's app that was let go of was never anybody's. */
+static void test_an_abandoned_app_is_not_shown(void **state) {
+    struct daemon d;
+    (void)state;
+    open_daemon(&d, 1);
+    d.live.app->hidden = d.live.app->removed = true;
+    d.live.snapshot->apps = &d.apps[1];
+    d.live.snapshot->app_count = 1;
+    json_t *json = status_json(&d.faucet);
+    assert_int_equal(json_array_size(json_object_get(json, "apps")), 1);
+    json_decref(json);
+    close_daemon(&d);
+}
+
 /* ---- metrics ---- */
 
 static char *metrics(const struct daemon *d) {
@@ -231,6 +277,8 @@ int main(void) {
         cmocka_unit_test(test_app),
         cmocka_unit_test(test_files_need_nothing),
         cmocka_unit_test(test_state_is_that_of_the_worst_app),
+        cmocka_unit_test(test_a_removed_app_is_draining),
+        cmocka_unit_test(test_an_abandoned_app_is_not_shown),
         cmocka_unit_test(test_metrics),
         cmocka_unit_test(test_a_worker_is_counted_once),
         cmocka_unit_test(test_labels_are_escaped),

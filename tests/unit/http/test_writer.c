@@ -96,46 +96,6 @@ static void connection_drops_what_it_names_but_no_essentials(void **state) {
                          "X-Real-Ip: 1.2.3.4\r\n\r\n");
 }
 
-static void one_cookie_is_kept_back(void **state) {
-    (void)state;
-    static const struct {
-        struct str sent;
-        const char *passed;
-    } cases[] = {{{"LB=1", 4}, ""},
-                 {{"a=1; LB=2; b=3", 14}, "Cookie: a=1; b=3\r\n"},
-                 {{"LB=2;b=3", 8}, "Cookie: b=3\r\n"},
-                 {{"a=1;LB=2", 8}, "Cookie: a=1\r\n"},
-                 {{"LBX=1; xLB=2; LB", 16}, "Cookie: LBX=1; xLB=2; LB\r\n"},
-                 {{"a=\"LB=1\"; LB=\"x\"; LB=2", 22}, "Cookie: a=\"LB=1\"\r\n"}};
-    for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
-        struct buf expected = {0};
-        struct http_field f = {STR("Cookie"), cases[i].sent};
-        struct http_head h = {.request = true, .method = STR("GET"), .fields = &f, .field_count = 1};
-        struct http_request_out out = {
-            .head = &h, .path = STR("/"), .host = STR("x"), .keep_alive = true, .drop_cookie = STR("LB")};
-        buf_printf(&expected, "GET / HTTP/1.1\r\nHost: x\r\n%s\r\n", cases[i].passed);
-        buf_append_char(&expected, '\0');
-        expect_request(&out, expected.data);
-        buf_free(&expected);
-    }
-}
-
-/* Separators grow by a space each: the room reserved must count that. */
-static void many_cookies_without_spaces(void **state) {
-    (void)state;
-    char text[40001];
-    for (size_t i = 0; i < sizeof text; i++)
-        text[i] = i % 2 == 0 ? 'a' : ';';
-    struct http_field f = {STR("Cookie"), {text, sizeof text}};
-    struct http_head h = {.request = true, .method = STR("GET"), .fields = &f, .field_count = 1};
-    struct buf b = {0};
-    http_write_request(
-        &b, &(struct http_request_out){
-                .head = &h, .path = STR("/"), .host = STR("x"), .keep_alive = true, .drop_cookie = STR("LB")});
-    assert_int_equal(buf_length(&b), sizeof "GET / HTTP/1.1\r\nHost: x\r\nCookie: \r\n\r\n" - 1 + sizeof text + 20000);
-    buf_free(&b);
-}
-
 #define DATE "Date: Thu, 01 Jan 2026 00:00:00 GMT\r\n"
 
 static void reply_is_canonical(void **state) {
@@ -260,8 +220,6 @@ int main(void) {
         cmocka_unit_test(request_is_canonical),
         cmocka_unit_test(request_upgrade),
         cmocka_unit_test(connection_drops_what_it_names_but_no_essentials),
-        cmocka_unit_test(one_cookie_is_kept_back),
-        cmocka_unit_test(many_cookies_without_spaces),
         cmocka_unit_test(reply_is_canonical),
         cmocka_unit_test(reply_without_body_keeps_its_length),
         cmocka_unit_test(informational_and_upgrade),

@@ -471,11 +471,12 @@ static void test_stopped_while_it_starts(void **state) {
     struct run runs[50];
     for (size_t i = 0; i < ARRAY_LENGTH(runs); i++) {
         spawn_shell(f, &runs[i], "exec sleep 1000", f->null);
-        keeper_kill(f->keeper, runs[i].p, SIGTERM, true);
+        keeper_kill(f->keeper, runs[i].p, i % 2 == 0 ? SIGTERM : SIGINT, true);
     }
     for (size_t i = 0; i < ARRAY_LENGTH(runs); i++) {
         await_flag(f, &runs[i].exited);
         assert_true(WIFSIGNALED(runs[i].exit.status));
+        assert_int_equal(WTERMSIG(runs[i].exit.status), i % 2 == 0 ? SIGTERM : SIGINT);
         process_release(f->keeper, runs[i].p);
     }
 }
