@@ -69,7 +69,9 @@ static void served_by(struct exchange *x, const struct endpoint *e) {
     x->queued = mono_since(x->lease.asked, x->lease.granted_at);
     x->worker_id = e->worker_id;
     x->generation = app_generation_of(e);
-    (void)snprintf(x->target, sizeof x->target, "%s", e->source);
+    size_t n = strnlen(e->source, sizeof x->target - 1);
+    memcpy(x->target, e->source, n);
+    x->target[n] = '\0';
 }
 
 static enum step_result attach(struct exchange *x, struct upstream *u) {

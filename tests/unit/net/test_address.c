@@ -163,6 +163,12 @@ static void test_ip(void **state) {
 
     (void)state;
     assert_ip("10.1.2.3", AF_INET, "10.1.2.3");
+    for (unsigned i = 0; i < 256; i++) { /* each number in each place, as the library writes it */
+        unsigned char b[4] = {(unsigned char)i, (unsigned char)(255 - i), (unsigned char)(i * 7), (unsigned char)~i};
+        char text[INET_ADDRSTRLEN];
+        assert_non_null(inet_ntop(AF_INET, b, text, sizeof text));
+        assert_ip(text, AF_INET, text);
+    }
     assert_ip("::1", AF_INET6, "::1");
     assert_ip("[::1]", AF_INET6, "::1");
     assert_ip("::", AF_INET6, "::");
