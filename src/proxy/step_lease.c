@@ -5,7 +5,6 @@
  * (RFC 9110 9.2.2): the worker may close it at the moment we write.
  */
 #include <errno.h>
-#include <stdio.h>
 
 #include "proxy/exchange.h"
 
