@@ -3,7 +3,8 @@
  *
  *   queue.c          opening, closing, what it looks like from outside
  *   queue_recover.c  what a run before left
- *   queue_rooms.c    segments: made one ahead, mapped while needed, removed when all of them is acknowledged
+ *   queue_make.c     new segments: made one ahead, files used again, memory in place of one
+ *   queue_rooms.c    segments in use: mapped while needed, gone when all of them is acknowledged
  *   queue_append.c   the producers' side: append, reserve, finish; gaps
  *   queue_batch.c    the pool's side: take, acknowledge, split
  *
@@ -89,13 +90,30 @@ bool queue_segment_here(struct event_queue *q, struct segment *s);
 void queue_segment_settle(struct event_queue *q, struct segment *s);
 /* n frames of it are gone. */
 void segment_leave(struct segment *s, size_t n);
+struct segment *queue_segment_new(uint64_t serial, size_t size);                        /* on no list */
 struct segment *queue_segment_add(struct event_queue *q, uint64_t serial, size_t size); /* in order of serials */
 struct segment *queue_segment_find(struct event_queue *q, uint64_t serial);
-void queue_make_ahead(struct event_queue *q);
 void queue_rooms_close(struct event_queue *q);
+/* Its result comes to whoever is in charge of that work. */
+void queue_start_job(struct event_queue *q, struct segment_job *j);
+/* Off the loop's hands: unmapping four megabytes takes longer than a request. s has no mapping afterwards. */
+void queue_release(struct event_queue *q, struct segment *s, bool remove);
 size_t queue_segment_size(const struct event_queue *q);
 mono_t queue_now(const struct event_queue *q);
 wall_t queue_wall(const struct event_queue *q);
+
+/* ---- queue_make.c ---- */
+/* Has a file made, unless one is there or under way. */
+void queue_make_ahead(struct event_queue *q);
+/* A job of SEGMENT_MAKE is through. */
+void queue_made(struct event_queue *q, struct segment_job *j);
+/* An empty one, on no list; NULL: none is to be had. */
+struct segment *queue_new_segment(struct event_queue *q);
+bool queue_can_make(struct event_queue *q);
+/* Takes a segment of which all is gone, to use its file again; false: it is of no use. */
+bool queue_keep_file(struct event_queue *q, struct segment *s);
+/* The end: what is being made is waited for, bridges get their files if there is a way. */
+void queue_make_finish(struct event_queue *q);
 
 /* ---- queue_append.c ---- */
 /* Adds what there is room for. */

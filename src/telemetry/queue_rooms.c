@@ -1,13 +1,11 @@
 /*
- * Segments as rooms: one is written, one is ready ahead, the others wait,
- * mapped only while somebody reads them. Everything that can block is a job;
- * a job's result is taken as soon as the thread is through, even before the loop
- * hears of it, so that a burst within one turn finds its next room.
+ * Segments as rooms: one is written, the others wait, mapped only while somebody
+ * reads them. Everything that can block is a job; a job's result is taken as soon
+ * as the thread is through, even before the loop hears of it, so that a burst
+ * within one turn finds its next room.
  */
 #include <errno.h>
 #include <stdlib.h>
-#include <sys/mman.h>
-#include <time.h>
 
 #include "telemetry/queue_parts.h"
 #include "telemetry/segment_guard.h"
@@ -28,7 +26,7 @@ size_t queue_segment_size(const struct event_queue *q) {
 
 /* ---- the list ---- */
 
-static struct segment *segment_new(uint64_t serial, size_t size) {
+struct segment *queue_segment_new(uint64_t serial, size_t size) {
     struct segment *s;
 
     ALLOC_OBJ(s, SEGMENT_OBJ_MAGIC);
@@ -52,7 +50,7 @@ static void insert(struct event_queue *q, struct segment *s) {
 }
 
 struct segment *queue_segment_add(struct event_queue *q, uint64_t serial, size_t size) {
-    struct segment *s = segment_new(serial, size);
+    struct segment *s = queue_segment_new(serial, size);
 
     insert(q, s);
     return s;
@@ -90,7 +88,7 @@ static void on_done(struct helper_job *job) {
     segment_job_free(j);
 }
 
-static void start(struct event_queue *q, struct segment_job *j) {
+void queue_start_job(struct event_queue *q, struct segment_job *j) {
     j->owner = q;
     list_append(&q->jobs, &j->node);
     segment_job_start(j, q->options.helpers, on_done);
@@ -100,8 +98,7 @@ static char *path_of(const struct event_queue *q, const struct segment *s) {
     return q->directory == NULL || s->memory ? NULL : segment_path(q->directory, s->serial);
 }
 
-/* Off the loop's hands: unmapping four megabytes takes longer than a request. */
-static void start_release(struct event_queue *q, struct segment *s, bool remove) {
+void queue_release(struct event_queue *q, struct segment *s, bool remove) {
     struct segment_job *j = segment_job_new(SEGMENT_RELEASE, remove ? path_of(q, s) : NULL, s->serial, s->size);
 
     segment_guard_remove(s->guard);
@@ -109,168 +106,19 @@ static void start_release(struct event_queue *q, struct segment *s, bool remove)
     j->remove = remove;
     s->base = NULL;
     s->guard = -1;
-    start(q, j);
-}
-
-/* ---- making ahead ---- */
-
-static void make_failed(struct event_queue *q, int error) {
-    if (q->make_error == 0 && q->options.log != NULL)
-        log_warn(q->options.log, "telemetry queue %s: no further segment: %s; events are kept in memory, then dropped",
-                 q->directory, strerror(error));
-    q->make_error = error;
-    q->make_pause = q->make_pause == 0 ? RETRY_MIN : q->make_pause * 2 > RETRY_MAX ? RETRY_MAX : q->make_pause * 2;
-    q->make_again = mono_add(mono_now(), q->make_pause);
-    if (q->options.loop != NULL)
-        deadline_set(&q->retry, q->make_pause);
-}
-
-/* The file takes over what a segment in memory holds, at the same addresses: views into it stay good. */
-static void adopt(struct event_queue *q, struct segment *s, struct segment_job *j) {
-    const size_t head = sizeof(struct segment_head);
-
-    memcpy(j->base + head, s->base + head, s->used - head);
-    if (!segment_guard_hurt(j->guard)) {
-        XXXASSERT(mmap(s->base, s->size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, j->fd, 0) == s->base);
-        s->guard = segment_guard_add(s->base, s->size);
-        s->memory = false;
-        q->bridges--;
-    }
-    segment_guard_remove(j->guard);
-    munmap(j->base, j->size);
-    j->base = NULL;
-    if (s->memory)
-        make_failed(q, ENOSPC);
-}
-
-static void take_made(struct event_queue *q, struct segment_job *j) {
-    struct segment *s = queue_segment_find(q, j->serial);
-
-    ASSERT(q->making == j && !j->taken);
-    q->making = NULL;
-    j->taken = true;
-    if (j->base == NULL) {
-        make_failed(q, j->error);
-        return;
-    }
-    if (q->make_error != 0 && q->options.log != NULL)
-        log_info(q->options.log, "telemetry queue %s: segments can be made again", q->directory);
-    q->make_error = 0;
-    q->make_pause = 0;
-    if (j->guard < 0)
-        j->guard = segment_guard_add(j->base, j->size);
-    if (s != NULL) {
-        ASSERT(s->memory && s->size == j->size);
-        adopt(q, s, j);
-        queue_segment_settle(q, s); /* it was not unmapped as long as it had no file */
-        return;
-    }
-    q->spare = segment_new(j->serial, j->size);
-    q->spare->base = j->base;
-    q->spare->guard = j->guard;
-}
-
-static void take_if_made(struct event_queue *q) {
-    if (q->making != NULL && atomic_load_explicit(&q->making->finished, memory_order_acquire))
-        take_made(q, q->making);
-}
-
-static struct segment *first_bridge(struct event_queue *q) {
-    if (q->bridges > 0)
-        LIST_FOREACH (&q->segments, struct segment, s, node) {
-            if (s->memory)
-                return s;
-        }
-    return NULL;
-}
-
-/* ---- using files again ---- */
-
-static bool may_keep(const struct event_queue *q, const struct segment *s) {
-    size_t size = queue_segment_size(q);
-
-    return s->base != NULL && !s->memory && !s->abandoned && !segment_guard_hurt(s->guard) && s->size == size &&
-           q->idle.length < IDLE_MAX && q->bytes + (q->idle.length + 2) * size <= q->size;
-}
-
-/* NULL: none of that size. */
-static struct segment *take_idle(struct event_queue *q, size_t size) {
-    LIST_FOREACH (&q->idle, struct segment, s, node) {
-        list_remove(&s->node);
-        if (s->size == size)
-            return s;
-        start_release(q, s, true); /* queue_size has changed since */
-        FREE_OBJ(s);
-    }
-    return NULL;
-}
-
-static void use_again(struct segment_job *j, const struct event_queue *q, struct segment *s) {
-    j->used_path = segment_path(q->directory, s->serial);
-    j->used = s->recovered ? s->size : s->used; /* a torn tail may be behind it */
-    j->base = s->base;
-    j->guard = s->guard;
-    FREE_OBJ(s);
-}
-
-void queue_make_ahead(struct event_queue *q) {
-    struct segment *bridge, *idle;
-    struct segment_job *j;
-
-    take_if_made(q);
-    if (q->directory == NULL || q->making != NULL || (q->make_error != 0 && mono_now().us < q->make_again.us))
-        return;
-    bridge = first_bridge(q);
-    if (bridge == NULL && q->spare != NULL)
-        return;
-    uint64_t serial = bridge != NULL ? bridge->serial : q->next_serial++;
-    j = segment_job_new(SEGMENT_MAKE, segment_path(q->directory, serial), serial,
-                        bridge != NULL ? bridge->size : queue_segment_size(q));
-    j->created = queue_wall(q);
-    idle = bridge == NULL ? take_idle(q, j->size) : NULL;
-    if (idle != NULL)
-        use_again(j, q, idle);
-    q->making = j;
-    start(q, j);
+    queue_start_job(q, j);
 }
 
 /* ---- room ---- */
 
-static struct segment *bridge_new(struct event_queue *q) {
-    bool expected = q->making != NULL && queue_segment_find(q, q->making->serial) == NULL;
-    uint64_t serial = expected ? q->making->serial : q->next_serial++;
-    size_t size = expected ? q->making->size : queue_segment_size(q);
-    void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
-    if (p == MAP_FAILED)
-        return NULL;
-    struct segment *s = segment_new(serial, size);
-    s->base = p;
-    s->memory = true;
-    if (q->directory != NULL)
-        q->bridges++;
-    segment_head_write(s->base, serial, size, queue_wall(q));
-    return s;
-}
-
-static bool may_bridge(const struct event_queue *q) {
-    return q->directory == NULL || q->bridges < (q->make_error != 0 ? BRIDGES_FAILED : BRIDGES);
-}
-
 static struct segment *next_room(struct event_queue *q, enum drop_reason *why) {
-    struct segment *s = NULL;
+    struct segment *s;
 
     *why = DROP_FULL;
     if (q->bytes + queue_segment_size(q) > q->size)
         return NULL;
     *why = DROP_NO_SPACE;
-    queue_make_ahead(q);
-    if (q->spare != NULL) {
-        s = q->spare;
-        q->spare = NULL;
-    } else if (may_bridge(q)) {
-        s = bridge_new(q);
-    }
+    s = queue_new_segment(q);
     if (s != NULL)
         insert(q, s);
     return s;
@@ -303,8 +151,7 @@ bool queue_has_room(struct event_queue *q) {
         return true;
     if (q->bytes + queue_segment_size(q) > q->size)
         return false;
-    queue_make_ahead(q);
-    return q->spare != NULL || may_bridge(q);
+    return queue_can_make(q);
 }
 
 void queue_abandon_segment(struct event_queue *q, struct segment *s) {
@@ -360,7 +207,7 @@ bool queue_segment_here(struct event_queue *q, struct segment *s) {
     }
     if (s->mapping == NULL) {
         s->mapping = segment_job_new(SEGMENT_MAP, path_of(q, s), s->serial, s->size);
-        start(q, s->mapping);
+        queue_start_job(q, s->mapping);
     }
     return s->base != NULL;
 }
@@ -371,7 +218,7 @@ static void job_ended(struct event_queue *q, struct segment_job *j) {
     if (j->taken)
         return;
     if (j->work == SEGMENT_MAKE) {
-        take_made(q, j);
+        queue_made(q, j);
         queue_make_ahead(q);
         if (q->gaps && q->options.loop != NULL)
             deadline_set(&q->wake, 0); /* not from here: we may be in the middle of finding room */
@@ -408,39 +255,20 @@ void queue_segment_settle(struct event_queue *q, struct segment *s) {
         return;
     if (s->live > 0) {
         if (s->pins == 0 && s->base != NULL && !s->memory && s->mapping == NULL && !is_next(q, s))
-            start_release(q, s, false);
+            queue_release(q, s, false);
         return;
     }
     list_remove(&s->node);
     q->bytes -= s->size;
     if (s->memory && q->directory != NULL)
         q->bridges--;
-    if (may_keep(q, s)) {
-        list_append(&q->idle, &s->node);
+    if (queue_keep_file(q, s))
         return;
-    }
-    start_release(q, s, true);
+    queue_release(q, s, true);
     FREE_OBJ(s);
 }
 
 /* ---- the end ---- */
-
-/* A file that a helper is still making would be found by whoever opens the queue next. */
-static void wait_for_made(struct event_queue *q) {
-    for (int i = 0; i < 5000 && q->making != NULL; i++) {
-        take_if_made(q);
-        if (q->making != NULL)
-            nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
-    }
-}
-
-/* What is only in memory goes to files, if there is a way. */
-static void save_bridges(struct event_queue *q) {
-    q->options.helpers = NULL;
-    q->make_error = 0;
-    for (size_t i = 0; i < BRIDGES && q->bridges > 0 && q->making == NULL; i++)
-        queue_make_ahead(q);
-}
 
 static void drop_bridge(struct event_queue *q, struct segment *s) {
     size_t at = sizeof(struct segment_head);
@@ -452,8 +280,7 @@ static void drop_bridge(struct event_queue *q, struct segment *s) {
 }
 
 void queue_rooms_close(struct event_queue *q) {
-    wait_for_made(q);
-    save_bridges(q);
+    queue_make_finish(q);
     LIST_FOREACH (&q->jobs, struct segment_job, j, node) {
         j->owner = NULL;
         list_remove(&j->node);
