@@ -2,8 +2,8 @@
 
 COMMENT ON TABLE faucet_http_events IS 'Requests, one row each, written when the reply is over.';
 COMMENT ON COLUMN faucet_http_events.request_uuid IS 'The request; sent on and back as the header Faucet-Request-Uuid';
-COMMENT ON COLUMN faucet_http_events.namespace IS 'telemetry.namespace of the app, or the daemon''s where no worker was reached';
-COMMENT ON COLUMN faucet_http_events.version IS 'telemetry.version when the request began';
+COMMENT ON COLUMN faucet_http_events.namespace IS 'telemetry.namespace of the app whose worker or files were reached, else the daemon''s';
+COMMENT ON COLUMN faucet_http_events.version IS 'telemetry.version, of the same, when the request began';
 COMMENT ON COLUMN faucet_http_events.target IS 'Worker::<app>::<id>, or faucet where no worker was reached';
 COMMENT ON COLUMN faucet_http_events.worker_route IS 'The path prefix that led to the app; NULL: no worker';
 COMMENT ON COLUMN faucet_http_events.worker_id IS 'Number of the worker in its app, from 1; NULL: no worker';
@@ -12,9 +12,9 @@ COMMENT ON COLUMN faucet_http_events.method IS 'GET, POST, …; NULL: the reques
 COMMENT ON COLUMN faucet_http_events.path IS 'As the worker saw it, without worker_route; whole where that is NULL; NULL: not parsable';
 COMMENT ON COLUMN faucet_http_events.query_params IS 'What followed the ?, as it was sent; NULL: nothing, or telemetry.query_params is off';
 COMMENT ON COLUMN faucet_http_events.http_version IS 'HTTP/1.0 or HTTP/1.1';
-COMMENT ON COLUMN faucet_http_events.status IS 'HTTP status; 499: the client left first; NULL: faucet ended before the reply did';
+COMMENT ON COLUMN faucet_http_events.status IS 'HTTP status; 499: the client left first, or faucet stopped; NULL: faucet was killed while the end of the reply went out';
 COMMENT ON COLUMN faucet_http_events.user_agent IS 'The header User-Agent';
-COMMENT ON COLUMN faucet_http_events.elapsed IS 'Whole milliseconds from the request''s first byte to the reply''s last';
+COMMENT ON COLUMN faucet_http_events.elapsed IS 'Whole milliseconds from the request''s first byte to the reply''s last; NULL: faucet was killed before that';
 COMMENT ON COLUMN faucet_http_events.time IS 'When the request began';
 COMMENT ON COLUMN faucet_http_events.app IS 'Name of the app; NULL: no app has that route';
 COMMENT ON COLUMN faucet_http_events.instance IS 'Which faucet wrote the row';
@@ -26,7 +26,7 @@ COMMENT ON COLUMN faucet_http_events.response_bytes IS 'Bytes of the reply''s bo
 COMMENT ON COLUMN faucet_http_events.queue_us IS 'Microseconds the request waited for a worker; NULL: it did not come so far';
 COMMENT ON COLUMN faucet_http_events.first_byte_us IS 'Microseconds from the beginning to the reply''s first byte; NULL: none came';
 COMMENT ON COLUMN faucet_http_events.total_us IS 'Microseconds from the beginning to the reply''s last byte';
-COMMENT ON COLUMN faucet_http_events.error IS 'What went wrong, a fixed word (queue_full, worker_timeout, daemon_died, …); NULL: nothing';
+COMMENT ON COLUMN faucet_http_events.error IS 'What went wrong, a fixed word (docs/telemetry.md has them all); NULL: nothing';
 COMMENT ON COLUMN faucet_http_events.attempts IS 'How many workers were tried';
 COMMENT ON COLUMN faucet_http_events.trace_id IS 'Trace id of the header traceparent, 32 hexadecimal digits';
 
@@ -40,7 +40,7 @@ COMMENT ON COLUMN faucet_log_events.parent_event_id IS 'The event this one belon
 COMMENT ON COLUMN faucet_log_events.level IS 'Error, Warn, Info, Debug or Trace';
 COMMENT ON COLUMN faucet_log_events.event_type IS 'A word the app chose';
 COMMENT ON COLUMN faucet_log_events.message IS 'The text';
-COMMENT ON COLUMN faucet_log_events.body IS 'Whatever else the app said';
+COMMENT ON COLUMN faucet_log_events.body IS 'The event''s body, any JSON';
 COMMENT ON COLUMN faucet_log_events.app IS 'Name of the app';
 COMMENT ON COLUMN faucet_log_events.instance IS 'Which faucet wrote the row';
 COMMENT ON COLUMN faucet_log_events.generation IS 'Generation of the app''s workers';

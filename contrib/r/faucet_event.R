@@ -4,7 +4,7 @@
 #   faucet_event("no stock", "Warn", request = session$request)                    # Shiny
 #
 # Each call writes one line `{{ faucet_event }}: {json}` to standard error. faucet logs it and, with telemetry on, stores it in
-# faucet_log_events; without faucet it is just a line. Keep a line below 8 KiB. Returns the event's id, invisibly, for `parent`.
+# faucet_log_events; without faucet it is just a line. Keep a line below 64 KiB. Returns the event's id, invisibly, for `parent`.
 faucet_event <- function(message, level = c("Info", "Warn", "Error", "Debug", "Trace"), type = "log", request = NULL, body = list(),
                          parent = NULL) {
   level <- match.arg(level)

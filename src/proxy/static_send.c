@@ -48,11 +48,17 @@ static enum step_result answer_lookup(struct exchange *x, unsigned status) {
     }
 }
 
+/* For telemetry. NULL: nothing is wrong. */
+static const char *error_of(unsigned status) {
+    return status == 405 ? "method_not_allowed" : status == 416 ? "bad_range" : NULL;
+}
+
 static void begin_reply(struct exchange *x) {
     struct static_send *f = x->file;
     struct static_reply reply;
     static_reply_decide(&reply, &f->lookup, x->request, x->arena);
     x->status = reply.status;
+    x->error = error_of(reply.status);
     if (!x->request_read) {
         x->keep_alive = false;
         x->client->ours_unread = true;

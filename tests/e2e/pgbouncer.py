@@ -1,6 +1,6 @@
 """A pgbouncer in transaction mode before a Postgres of tests/e2e/postgres.py, on a Unix socket of its own.
 
-    with Bouncer(pg) as bouncer:
+    with Bouncer(pg) as bouncer:               # pool_size=: its connections to the server, for each database
         bouncer.string("db")                   # as Postgres.string
         bouncer.pause(); bouncer.resume()      # its own PAUSE and RESUME: transactions under way end, the next ones wait
         bouncer.freeze(); bouncer.thaw()       # SIGSTOP and SIGCONT: nothing moves at all
@@ -24,14 +24,14 @@ unix_socket_dir = {dir}
 auth_type = any
 admin_users = {user}
 pool_mode = transaction
-default_pool_size = 10
+default_pool_size = {size}
 server_login_retry = 0.5
 logfile = {dir}/log
 """
 
 
 class Bouncer:
-    def __init__(self, pg):
+    def __init__(self, pg, pool_size=10):
         program = shutil.which("pgbouncer") or "/usr/sbin/pgbouncer"
         assert os.access(program, os.X_OK), "pgbouncer is not installed"
         self.pg, self.port = pg, 6432
@@ -39,7 +39,7 @@ class Bouncer:
         os.chmod(self.dir, 0o755)
         path = os.path.join(self.dir, "ini")
         with open(path, "w") as f:
-            f.write(CONFIG.format(pg=pg, dir=self.dir, user=USER))
+            f.write(CONFIG.format(pg=pg, dir=self.dir, user=USER, size=pool_size))
         if pg.owner:
             os.chown(self.dir, pg.owner.pw_uid, pg.owner.pw_gid)
         # not by runuser: it stops itself with its child, and goes on with nobody

@@ -10,6 +10,7 @@ import uuid
 import pytest
 
 from faucet import APPS, PYTHON, SLOW, backend
+from pgbouncer import Bouncer
 from postgres import Postgres, closed_port
 from telemetry import Rows, account, accounts, destinations, full_database, seed_database, settings, wait_stored
 from wire import ProtocolError, until
@@ -157,7 +158,10 @@ def test_a_request_that_a_killed_faucet_was_answering(pg, rows, faucet):
     f.kill9()
     again(f)
     row = rows.of(first)
-    assert row["status"] == 200 and (row["elapsed"] is None) == (row["error"] == "daemon_died")
+    if row["error"] == "daemon_died":  # between the last byte and the note of how it went
+        assert row["status"] is None and row["elapsed"] is None
+    else:
+        assert row["status"] == 200 and row["elapsed"] is not None and row["error"] is None
 
 
 def test_wrong_password_and_missing_database(pg, rows, faucet):
@@ -253,32 +257,14 @@ def test_what_an_earlier_run_left_is_named(pg, rows, faucet):
 
 
 def test_pgbouncer_in_transaction_mode(pg, rows, faucet):
-    binary = next((p for p in ("/usr/sbin/pgbouncer", "/usr/bin/pgbouncer") if os.path.exists(p)), None)
-    if binary is None:
-        pytest.skip("pgbouncer is not installed")
-    from faucet import free_port
-    port = free_port()
-    directory = tempfile.mkdtemp(prefix="pgb", dir="/tmp")
-    with open(os.path.join(directory, "b.ini"), "w") as ini:
-        ini.write("[databases]\n%s = host=%s port=%d dbname=%s user=postgres\n[pgbouncer]\nlisten_addr=127.0.0.1\nlisten_port=%d\nunix_socket_dir=\n"
-                  "auth_type=any\npool_mode=transaction\ndefault_pool_size=1\n" % (rows.name, pg.dir, pg.port, rows.name, port))
-    argv = [binary, os.path.join(directory, "b.ini")]
-    os.chmod(directory, 0o755)
-    if os.geteuid() == 0:
-        argv = ["runuser", "-u", "postgres", "--"] + argv
-    bouncer = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        telemetry = {"postgres_string": "host=127.0.0.1 port=%d dbname=%s user=postgres" % (port, rows.name), "flush_interval": "20ms", "pool_size": 4}
-        f = faucet({"telemetry": telemetry, "apps": {"a": tiny(workers=2)}})
+    """Four connections to the pooler share one to the server, which is lost under load."""
+    with Bouncer(pg, pool_size=1) as bouncer:
+        f = faucet({"telemetry": {"postgres_string": bouncer.string(rows.name), "flush_interval": "20ms", "pool_size": 4}, "apps": {"a": tiny(workers=2)}})
         load = Load(f)
         load.wait(1000)
-        pg.query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s AND pid <> pg_backend_pid()", (rows.name,))
+        assert len(pg.query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s AND pid <> pg_backend_pid()", (rows.name,))) == 1
         load.wait(200)
         seen = load.end()
         a = wait_stored(f, 60)
-        assert a["stored"] == len(seen) == exactly_once(rows, seen)
+        assert a["stored"] == len(seen) == exactly_once(rows, seen) and a["dropped"] == 0
         f.stop()
-    finally:
-        bouncer.terminate()
-        bouncer.wait(10)
-        subprocess.run(["rm", "-rf", directory])
