@@ -168,13 +168,17 @@ void proxy_close_all(struct proxy *p) {
     proxy_ended(p);
 }
 
-void proxy_end(struct proxy *p) {
-    p->drained = NULL;
-    proxy_close_all(p);
+void proxy_end_tunnels(struct proxy *p) {
     LIST_FOREACH (&p->tunnels, struct tunnel, t, node) {
         tunnel_expired(t);
     }
     sessions_decide(p);
+}
+
+void proxy_end(struct proxy *p) {
+    p->drained = NULL;
+    proxy_close_all(p);
+    proxy_end_tunnels(p);
     deadline_destroy(&p->word);
     apps_drop_idle(p->apps);
 }

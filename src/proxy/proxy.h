@@ -63,6 +63,8 @@ void proxy_listen(struct proxy *p, struct listener *l);
 void proxy_drain(struct proxy *p, void (*drained)(void *owner), void *owner);
 /* The deadline passed: tunnels get Close 1001 (RFC 6455 7.4.1), exchanges are cut. */
 void proxy_close_all(struct proxy *p);
+/* Tunnels end where they are, and so does the wait for how sessions ended: every session event is told. */
+void proxy_end_tunnels(struct proxy *p);
 /* The process ends: nothing is said to anybody any more. helpers_free must follow before the loop goes, since exchanges
  * may wait for a helper's job. */
 void proxy_end(struct proxy *p);
