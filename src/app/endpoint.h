@@ -40,10 +40,11 @@ struct endpoint {
     unsigned worker_id; /* 1..N; upstream addresses are numbered as written */
     const char *source; /* "Worker::sales::1" */
     struct address address;
-    uint64_t seed;       /* of rendezvous hashing: from worker_id, or from the address of an upstream */
-    size_t leases;       /* requests that have it now */
-    size_t pins;         /* live tunnels */
-    mono_t unpinned;     /* when the last tunnel that ended did, MONO_NONE: none yet */
+    uint64_t seed;   /* of rendezvous hashing: from worker_id, or from the address of an upstream */
+    size_t leases;   /* requests that have it now */
+    size_t pins;     /* live tunnels */
+    mono_t unpinned; /* when the last tunnel that ended did, MONO_NONE: none yet */
+    mono_t ended;    /* when the end of its worker's process was reported, MONO_NONE: not yet, or an upstream address */
     struct list waiting; /* leases queued for this very endpoint (sticky) */
     uint64_t requests;   /* leases ever granted */
     struct list idle;    /* of the proxy: kept-alive connections, most recently used first */

@@ -374,6 +374,7 @@ void worker_exited(void *worker, const struct process_exit *e) {
 
     CHECK_OBJ_NOTNULL(w, WORKER_MAGIC);
     struct keeper *keeper = w->generation->app->apps->env.keeper;
+    w->endpoint->ended = w->generation->app->apps->loop->now;
     bool was_ready = w->ready_at.us != MONO_NONE.us;
     worker_probe_end(w);
     keeper_kill(keeper, w->process, SIGKILL, true); /* grandchildren go with it */

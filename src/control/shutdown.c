@@ -1,7 +1,8 @@
 /*
  * Stopping. The first signal closes the listeners and lets exchanges and tunnels
  * end, shutdown.timeout at most, saying what it waits for; then workers get
- * SIGTERM. The second signal ends everything now.
+ * SIGTERM; when the last has ended, telemetry sends what there is, this stop's own
+ * events among it. The second signal ends everything now.
  */
 #include "control/faucet.h"
 #include "control/notify.h"
@@ -9,6 +10,10 @@
 #include "control/reload.h"
 
 #define REMINDER (5 * DUR_S)
+/* Telemetry has what is left of shutdown.timeout, and this at least: what the stop itself makes happen (sessions cut,
+ * workers stopped) comes when nothing is left of it. contrib/systemd's TimeoutStopSec has room for it. */
+#define EVENTS_TIME           (2 * DUR_S)
+#define EVENTS_TIME_IMMEDIATE (1 * DUR_S)
 
 void faucet_quit(struct faucet *f, int status) {
     f->exit_status = status;
@@ -21,12 +26,19 @@ static void events_sent(void *faucet) {
     faucet_quit(f, f->exit_status);
 }
 
-/* Events have what is left of shutdown.timeout; what is not sent then is kept on disk. */
+static dur_t events_time(const struct faucet *f) {
+    if (f->stop_until.us == 0)
+        return EVENTS_TIME_IMMEDIATE;
+    dur_t left = mono_since(mono_now(), f->stop_until);
+    return left > EVENTS_TIME ? left : EVENTS_TIME;
+}
+
+/* What is not sent in time is kept on disk. */
 void faucet_apps_stopped(void *faucet) {
     struct faucet *f;
     CAST_OBJ_NOTNULL(f, faucet, FAUCET_MAGIC);
-    dur_t left = f->stop_until.us != 0 ? mono_since(mono_now(), f->stop_until) : 0;
-    telemetry_stop(f->telemetry, left > 0 ? left : 0, events_sent, f);
+    proxy_end_tunnels(f->proxy); /* nobody is behind them any more: their events are the last */
+    telemetry_stop(f->telemetry, events_time(f), events_sent, f);
 }
 
 static void stop_apps(struct faucet *f) {

@@ -9,6 +9,7 @@
 #include "proxy/exchange.h"
 #include "proxy/former_routes.h"
 #include "proxy/recycle.h"
+#include "proxy/session.h"
 #include "proxy/tunnel.h"
 
 struct proxy *proxy_new(struct loop *l, struct log *log, struct helpers *helpers, struct apps *apps) {
@@ -22,6 +23,8 @@ struct proxy *proxy_new(struct loop *l, struct log *log, struct helpers *helpers
     list_init(&p->busy);
     list_init(&p->lingers);
     list_init(&p->tunnels);
+    list_init(&p->undecided);
+    deadline_init(&p->word, l, sessions_waited);
     list_init(&p->orphans);
     list_init(&p->listeners);
     list_init(&p->former);
@@ -168,12 +171,18 @@ void proxy_close_all(struct proxy *p) {
     proxy_ended(p);
 }
 
-void proxy_end(struct proxy *p) {
-    p->drained = NULL;
-    proxy_close_all(p);
+void proxy_end_tunnels(struct proxy *p) {
     LIST_FOREACH (&p->tunnels, struct tunnel, t, node) {
         tunnel_expired(t);
     }
+    sessions_decide(p);
+}
+
+void proxy_end(struct proxy *p) {
+    p->drained = NULL;
+    proxy_close_all(p);
+    proxy_end_tunnels(p);
+    deadline_destroy(&p->word);
     apps_drop_idle(p->apps);
 }
 

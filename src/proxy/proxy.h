@@ -32,11 +32,12 @@ struct proxy {
     struct http_limits limits; /* of the current snapshot */
     int64_t connection_limit;
 
-    struct list idle;    /* clients between two requests, or reading a head; least recently used first */
-    struct list busy;    /* clients with an exchange */
-    struct list lingers; /* clients that are told goodbye */
-    struct list tunnels; /* of struct tunnel */
-    struct list orphans; /* exchanges whose client left and whose worker still computes */
+    struct list idle;      /* clients between two requests, or reading a head; least recently used first */
+    struct list busy;      /* clients with an exchange */
+    struct list lingers;   /* clients that are told goodbye */
+    struct list tunnels;   /* of struct tunnel */
+    struct list undecided; /* of struct session: ended, and nobody knows yet why */
+    struct list orphans;   /* exchanges whose client left and whose worker still computes */
 
     struct list listeners;        /* of struct listener, accepting for this proxy */
     bool accept_paused;           /* limits.connections reached */
@@ -44,6 +45,7 @@ struct proxy {
     bool draining;                /* graceful stop: no keep-alive any more */
     void (*drained)(void *owner); /* once, while draining: no exchange and no tunnel is left */
     void *drained_owner;
+    struct deadline word; /* while undecided is not empty */
 
     struct recycle *recycle;        /* arenas of finished exchanges, kept for the next */
     uint64_t requests, connections; /* since start */
@@ -64,6 +66,8 @@ void proxy_listen(struct proxy *p, struct listener *l);
 void proxy_drain(struct proxy *p, void (*drained)(void *owner), void *owner);
 /* The deadline passed: tunnels get Close 1001 (RFC 6455 7.4.1), exchanges are cut. */
 void proxy_close_all(struct proxy *p);
+/* Tunnels end where they are, and so does the wait for how sessions ended: every session event is told. */
+void proxy_end_tunnels(struct proxy *p);
 /* The process ends: nothing is said to anybody any more. helpers_free must follow before the loop goes, since exchanges
  * may wait for a helper's job. */
 void proxy_end(struct proxy *p);

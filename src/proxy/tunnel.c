@@ -7,10 +7,10 @@
 #include "proxy/tunnel.h"
 
 #include <netinet/tcp.h>
-#include <stdlib.h>
 
 #include "proxy/exchange.h"
 #include "proxy/former_routes.h"
+#include "proxy/session.h"
 
 #define TUNNEL_BLOCK    ((size_t)32 * 1024)
 #define TUNNEL_CUT_TIME (1 * DUR_S)
@@ -49,43 +49,16 @@ static struct direction direction_down(struct tunnel *t, bool eof) {
 static void tunnel_destroy(void *object) {
     struct tunnel *t;
     CAST_OBJ_NOTNULL(t, object, TUNNEL_MAGIC);
-    snapshot_unref(t->snapshot);
-    free(t->prefix);
     FREE_OBJ(t);
 }
 
-static void tunnel_record(const struct tunnel *t) {
-    if (t->snapshot == NULL || t->proxy->telemetry == NULL)
+/* Who began the end is what the session is told to have ended by, whatever follows. */
+static void tunnel_ends(struct tunnel *t, enum close_reason why) {
+    if (t->ended != CLOSE_NONE)
         return;
-    const struct worker_origin o = {
-        .app = str_of(t->config->name),
-        .target = str_of(t->endpoint->source),
-        .generation = app_generation_of(t->endpoint),
-        .worker_id = t->endpoint->worker_id,
-    };
-    const struct session_event e = {
-        .request_uuid = t->request_uuid,
-        .worker_route = str_of(t->prefix),
-        .client = t->client_ip,
-        .began = t->began_wall,
-        .lasted = mono_since(t->began, mono_now()),
-        .up = t->up_bytes,
-        .down = t->down_bytes,
-        .ended = close_reason_name(t->ended),
-    };
-    telemetry_session(t->proxy->telemetry, t->snapshot, t->config, &o, &e);
-}
-
-/* Only with telemetry on: an idle tunnel is to cost little. */
-static void tunnel_remember(struct tunnel *t, const struct exchange *x) {
-    if (t->proxy->telemetry == NULL || !telemetry_is_on(t->proxy->telemetry))
-        return;
-    t->snapshot = snapshot_ref(x->snapshot);
-    t->config = x->config;
-    t->client_ip = x->client_ip;
-    t->prefix = strndup(x->prefix.n > 0 ? x->prefix.p : "", x->prefix.n);
-    XXXAN(t->prefix);
-    t->began_wall = wall_now();
+    t->ended = why;
+    if (why == CLOSE_WORKER_ERROR || why == CLOSE_WORKER_CLOSED)
+        t->worker_left = t->proxy->loop->now;
 }
 
 static void tunnel_end(struct tunnel *t, enum close_reason why, bool abort) {
@@ -96,13 +69,17 @@ static void tunnel_end(struct tunnel *t, enum close_reason why, bool abort) {
     struct upstream *u = t->upstream;
     t->client = NULL;
     t->upstream = NULL;
-    t->ended = t->ended == CLOSE_NONE ? why : t->ended;
+    tunnel_ends(t, why);
     c->tunnel = NULL;
     u->tunnel = NULL;
+    dur_t lasted = mono_since(t->began, mono_now());
     log_debug(t->proxy->log, "tunnel to %s ended after %.3f s: %s; %llu bytes up, %llu down", t->endpoint->source,
-              (double)mono_since(t->began, mono_now()) / (double)DUR_S, close_reason_text(t->ended),
-              (unsigned long long)t->up_bytes, (unsigned long long)t->down_bytes);
-    tunnel_record(t);
+              (double)lasted / (double)DUR_S, close_reason_text(t->ended), (unsigned long long)t->up_bytes,
+              (unsigned long long)t->down_bytes);
+    const struct session_end end = {
+        .ended = t->ended, .worker_left = t->worker_left, .lasted = lasted, .up = t->up_bytes, .down = t->down_bytes};
+    session_over(t->session, &end);
+    t->session = NULL;
     endpoint_unpin(t->endpoint, &t->client_key);
     list_remove(&t->node);
     upstream_close(u, why);
@@ -141,9 +118,22 @@ static void direction_finish(struct direction *d) {
     }
 }
 
+/* A Close among the bytes that are about to pass is the beginning of the end. */
+static void direction_look_for_close(struct direction *d) {
+    if (!d->t->websocket || d->t->ended != CLOSE_NONE || buf_length(d->pending) == 0)
+        return;
+    struct ws_follower ahead = *d->follower;
+    (void)ws_follow(&ahead, buf_str(d->pending));
+    if (!ahead.close_seen)
+        return;
+    tunnel_ends(d->t, d->to_client ? CLOSE_WORKER_CLOSED : CLOSE_CLIENT_CLOSED);
+    d->t->worker_left = MONO_NONE; /* whoever says goodbye was alive */
+}
+
 /* Writes what is there. False: the tunnel ended. */
 static bool direction_write(struct direction *d) {
     size_t sent = 0;
+    direction_look_for_close(d);
     for (;;) {
         direction_close_frame(d);
         enum io io = conn_write_buf(d->to, d->ours, &sent);
@@ -205,8 +195,7 @@ static void direction_readable(struct direction *d) {
             d->t->client->eof = true;
         else
             d->t->worker_eof = true;
-        if (d->t->ended == CLOSE_NONE)
-            d->t->ended = d->to_client ? CLOSE_WORKER_CLOSED : CLOSE_CLIENT_CLOSED;
+        tunnel_ends(d->t, d->to_client ? CLOSE_WORKER_CLOSED : CLOSE_CLIENT_CLOSED);
     }
     if (direction_write(d))
         tunnel_moved(d->t);
@@ -241,7 +230,7 @@ void tunnel_expired(struct tunnel *t) {
 
 void tunnel_cut(struct tunnel *t, unsigned code, const char *reason, enum close_reason why) {
     CHECK_OBJ_NOTNULL(t, TUNNEL_MAGIC);
-    t->ended = why;
+    tunnel_ends(t, why);
     t->close_text = reason;
     if (!t->websocket) {
         tunnel_end(t, why, false);
@@ -276,10 +265,9 @@ void tunnel_begin(struct exchange *x) {
     t->endpoint = u->endpoint;
     t->client_key = x->client_key;
     t->websocket = str_ieq(x->upgrade, STR("websocket"));
-    t->request_uuid = x->uuid;
     t->began = mono_now();
     t->half_closed_time = x->config->request_timeout;
-    tunnel_remember(t, x);
+    t->session = session_begin(x, u->endpoint);
     x->client = NULL;
     x->upstream = NULL;
     c->exchange = NULL;

@@ -13,6 +13,7 @@
 #include "proxy/upstream.h"
 
 struct exchange;
+struct session;
 
 struct tunnel {
     unsigned magic;
@@ -32,15 +33,10 @@ struct tunnel {
     const char *close_text;      /* static */
     struct ws_follower up, down; /* of what was written towards the worker, towards the client */
     uint64_t up_bytes, down_bytes;
-    /* For its session event: */
-    struct uuid request_uuid;
-    struct snapshot *snapshot;       /* of the request; NULL: nobody is told */
-    const struct app_config *config; /* in it */
-    struct ip client_ip;
-    char *prefix; /* worker_route */
-    wall_t began_wall;
     mono_t began;
-    enum close_reason ended;
+    enum close_reason ended; /* what began its end; CLOSE_NONE: nothing yet */
+    mono_t worker_left;      /* that was the end of the worker's connection, without a Close; MONO_NONE: it was not */
+    struct session *session; /* what telemetry is told in the end; NULL: nothing */
     struct loop_freed freed;
 };
 

@@ -64,7 +64,7 @@ struct session_event {
     struct uuid request_uuid;
     struct str worker_route;
     struct ip client;
-    wall_t began;
+    wall_t began, over;
     dur_t lasted;
     uint64_t up, down;
     const char *ended; /* a close reason's name */

@@ -148,7 +148,7 @@ void telemetry_session(struct telemetry *t, const struct snapshot *s, const stru
     record_integer(r, COLUMN_OF_SESSION_generation, (int64_t)o->generation);
     record_integer(r, COLUMN_OF_SESSION_worker_id, o->worker_id);
     record_ip(r, COLUMN_OF_SESSION_ip_addr, &ip);
-    record_time(r, COLUMN_OF_SESSION_time, wall_now());
+    record_time(r, COLUMN_OF_SESSION_time, e->over);
     record_time(r, COLUMN_OF_SESSION_began, e->began);
     record_real(r, COLUMN_OF_SESSION_seconds, (double)e->lasted / (double)DUR_S);
     record_integer(r, COLUMN_OF_SESSION_bytes_up, (int64_t)e->up);

@@ -205,7 +205,10 @@ class Postgres:
         """SIGSTOP to all of it: connections hang, none is refused. resume() undoes it."""
         self.stopped = [self._pid(), *self._backends()]
         for pid in self.stopped:
-            os.kill(pid, signal.SIGSTOP)
+            try:
+                os.kill(pid, signal.SIGSTOP)
+            except ProcessLookupError:  # a backend whose client has just left
+                pass
 
     def resume(self):
         for pid in [*(self.stopped or []), self.process.pid]:  # runuser stops itself when its child is stopped
@@ -231,7 +234,7 @@ class Postgres:
 
     def connect(self, dbname="postgres", user=USER, **more):
         """An autocommit connection."""
-        connection = psycopg2.connect(self.string(dbname, user, **more))
+        connection = psycopg2.connect(self.string(dbname, user, **{"connect_timeout": 30, **more}))
         connection.autocommit = True
         return connection
 

@@ -157,7 +157,8 @@ class Behaviour(Origin):
 
     # -- tunnels
     def do_ws(self, conn, request):
-        """/ws?note=FILE: a WebSocket that echoes; the text `pid` is answered with ours. A Close is noted in FILE and answered. hold=PATH: opened as /hold answers."""
+        """/ws?note=FILE: a WebSocket that echoes; the text `pid` is answered with ours. A Close is noted in FILE and answered, but
+        not with sulk=1. hold=PATH: opened as /hold answers."""
         accept = base64.b64encode(hashlib.sha1((request["Sec-WebSocket-Key"] + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11").encode()).digest())
         conn.timeout, conn.keep = 3600, False
         if "hold" in query(request):
@@ -170,6 +171,8 @@ class Behaviour(Origin):
             if note and (opcode == 8 or not masked):
                 with open(note, "a") as f:
                     f.write("%d %s %s\n" % (opcode, "masked" if masked else "bare", payload[:2].hex()))
+            if opcode == 8 and "sulk" in query(request):
+                threading.Event().wait()
             if payload == b"pid":
                 payload = b"%d" % os.getpid()
             conn.send_frame(opcode, payload)

@@ -1,10 +1,12 @@
-"""A WebSocket worker on a Unix socket with the websockets library: echoes; behaviour by path.
+"""A WebSocket worker on a Unix socket or port with the websockets library: echoes; behaviour by path.
 
 /echo        sends each message back
 /count       reads and counts, answers "sum" with the bytes so far
 /blast       ?mb=N: sends N MiB of binary messages at once
 /stop-reading  reads nothing until a file named in the query exists
 /close       ?code=4001: closes with that code when spoken to
+/hang-up     ends the connection without a Close when spoken to, and lives on
+/die         ends the process when spoken to
 /headers     sends the request's headers as JSON
 """
 import asyncio
@@ -52,6 +54,9 @@ async def serve(socket, path):
     elif url.path == "/headers":
         await socket.send(json.dumps([[k, v] for k, v in socket.request_headers.raw_items()]))
         await socket.wait_closed()
+    elif url.path == "/hang-up":
+        await socket.recv()
+        socket.transport.close()
     elif url.path == "/die":
         await socket.recv()
         os._exit(1)
@@ -70,9 +75,10 @@ async def main():
     stop = loop.create_future()
     loop.add_signal_handler(signal.SIGTERM, lambda: os._exit(0))
     compression = None if "plain" in sys.argv[2:] else "deflate"
-    async with websockets.unix_serve(serve, sys.argv[1], process_request=plain, max_size=64 << 20, compression=compression,
-                                     subprotocols=["chat.v2", "chat.v1"], ping_interval=None, max_queue=4, read_limit=2 ** 14,
-                                     write_limit=2 ** 14):
+    where = {"path": sys.argv[1]} if "/" in sys.argv[1] else {"host": "127.0.0.1", "port": int(sys.argv[1])}
+    listen = websockets.unix_serve if "path" in where else websockets.serve
+    async with listen(serve, **where, process_request=plain, max_size=64 << 20, compression=compression,
+                      subprotocols=["chat.v2", "chat.v1"], ping_interval=None, max_queue=4, read_limit=2 ** 14, write_limit=2 ** 14):
         await stop
 
 
