@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "telemetry/pg_conninfo.h"
+
 static const struct own_flag {
     const char *name;
     size_t offset;
@@ -164,6 +166,9 @@ void options_free(struct options *o) {
     o->arena = NULL;
 }
 
+static const struct value_checker checker_rows[] = {{"telemetry.postgres_string", pg_conninfo_problem}};
+static const struct value_checkers checkers = {checker_rows, ARRAY_LENGTH(checker_rows)};
+
 struct config_sources options_sources(const struct options *o) {
     return (struct config_sources){
         .file = o->file,
@@ -172,5 +177,6 @@ struct config_sources options_sources(const struct options *o) {
         .flag_count = o->flag_count,
         .start_dir = o->start_dir,
         .skip_paths = o->no_paths,
+        .checkers = &checkers,
     };
 }
