@@ -469,6 +469,36 @@ def test_timescale_is_said_to_be_missing(db, server):
     assert "WARNING" in done.stderr and "TimescaleDB is not in this database" in done.stderr and db.shape() == first
 
 
+STAND_IN = """SET allow_system_table_mods = on;
+INSERT INTO pg_extension (oid, extname, extowner, extnamespace, extrelocatable, extversion)
+    VALUES (999999, 'timescaledb', 10, 'public'::regnamespace, false, '2');
+CREATE SCHEMA timescaledb_information;
+CREATE TABLE timescaledb_information.hypertables (hypertable_schema NAME, hypertable_name NAME, compression_enabled BOOL);
+CREATE TABLE calls (n SERIAL, said TEXT);
+CREATE FUNCTION by_range(c NAME) RETURNS TEXT LANGUAGE SQL RETURN 'by_range:' || c;
+CREATE FUNCTION create_hypertable(relation REGCLASS, dimension TEXT, create_default_indexes BOOL, migrate_data BOOL) RETURNS VOID LANGUAGE SQL AS $$
+    INSERT INTO timescaledb_information.hypertables SELECT 'public', relation::text, false WHERE dimension IN ('time', 'by_range:time');
+    INSERT INTO calls (said) VALUES (format('%s %s %s %s', relation, dimension, create_default_indexes, migrate_data)); $$;
+"""
+
+
+@pytest.mark.parametrize("before_2_13", [False, True])
+def test_timescale_by_a_stand_in(db, server, before_2_13):
+    """TimescaleDB could not be run here. A server that only looks like it, under its Apache licence, sees which calls are made of it and how
+    often; what plain PostgreSQL knows no word of (compression, continuous aggregates) it cannot show beyond the grammar."""
+    server.psql("-c", STAND_IN, dbname=db.name)
+    if before_2_13:
+        db.query("DROP FUNCTION by_range")
+    done = db.init("--timescale")
+    assert "Apache licence" in done.stderr
+    said = [c for c, in db.query("SELECT said FROM calls ORDER BY n")]
+    assert said == ["%s %s f t" % (t, "time" if before_2_13 else "by_range:time") for t in TABLES]
+    db.init("--timescale")
+    assert len(said) == len(db.query("SELECT said FROM calls"))
+    db.query("ALTER DATABASE \"%s\" SET timescaledb.license = 'timescale'" % db.name)
+    assert 'unrecognized parameter namespace "timescaledb"' in db.faucet("init", "--timescale", check=1).stderr
+
+
 # ---- roles -------------------------------------------------------------------------------------------------------------------
 
 def test_roles(db, server):
