@@ -217,6 +217,7 @@ bool destination_connect(struct destination *d, const char *connection, const st
     if (d->pool != NULL && same(d->connection, connection) && same(d->sslmode, sslmode) &&
         same(d->sslcert, s->sslcert)) {
         pool_resize(d->pool, (size_t)s->pool_size, s->flush_interval);
+        pool_wake(d->pool); /* a larger queue has room for the rows of gaps */
         return true;
     }
     const struct pool_options o = {

@@ -43,7 +43,7 @@ class Load:
 
     def __init__(self, f, clients=4, path="/a/x"):
         self.f, self.path, self.seen, self.failed, self.stopped = f, path, [], 0, False
-        self.threads = [threading.Thread(target=self.ask) for _ in range(clients)]
+        self.threads = [threading.Thread(target=self.ask, daemon=True) for _ in range(clients)]
         for t in self.threads:
             t.start()
 
