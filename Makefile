@@ -15,7 +15,7 @@ PACKAGES_RUN   = $(PACKAGES_BUILD) r-base-core r-cran-shiny r-cran-plumber r-cra
                  python3-multipart python3-websockets postgresql postgresql-client
 PACKAGES_TEST  = $(PACKAGES_RUN) libcmocka-dev python3-pytest python3-pytest-xdist python3-httpx python3-jsonschema \
                  python3-yaml python3-selenium chromium chromium-driver procps curl systemd \
-                 python3-psycopg2 openssl pgbouncer
+                 python3-psycopg2 openssl pgbouncer e2fsprogs util-linux mount
 PACKAGES_LINT  = $(PACKAGES_BUILD) libcmocka-dev clang clang-tidy clang-format python3
 PACKAGES_BENCH = $(PACKAGES_RUN) python3-httpx python3-psycopg2 nginx-light haproxy wrk util-linux procps
 PACKAGES_FUZZ  = $(PACKAGES_BUILD) clang libclang-rt-14-dev

@@ -7,6 +7,7 @@
 
 #include "base/buf.h"
 #include "base/list.h"
+#include "config/checkers.h"
 #include "config/kinds.h"
 #include "config/snapshot.h"
 
@@ -22,11 +23,12 @@ struct config_sources {
     char *const *environ_; /* NULL-terminated, the environment of the start */
     const struct config_flag *flags;
     size_t flag_count;
-    const char *start_dir; /* relative paths in flags and environment start here */
-    const char *app_name;  /* `faucet start` only */
-    bool no_apps_allowed;  /* a file without apps is no error: the caller asks back */
-    bool skip_paths;       /* check --no-paths: do not look for directories and interpreters */
-    bool read_secrets;     /* with skip_paths: read …_file all the same (faucet db) */
+    const char *start_dir;                 /* relative paths in flags and environment start here */
+    const char *app_name;                  /* `faucet start` only */
+    bool no_apps_allowed;                  /* a file without apps is no error: the caller asks back */
+    bool skip_paths;                       /* check --no-paths: do not look for directories and interpreters */
+    bool read_secrets;                     /* with skip_paths: read …_file all the same (faucet db) */
+    const struct value_checkers *checkers; /* NULL: none */
 };
 
 /* What was found wrong, or worth a word. All semantic errors of one go; a syntax error is alone. */

@@ -89,6 +89,7 @@ bool build_make(struct build *b, const struct config_sources *sources, const str
     check_routes(b);
     for (size_t i = 0; i < b->snapshot->app_count; i++)
         check_app(b, i);
+    check_values(b);
     if (problems->errors > errors_before)
         return false;
     for (size_t i = 0; i < b->snapshot->app_count && !sources->skip_paths; i++)

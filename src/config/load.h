@@ -23,6 +23,7 @@ void build_free(struct build *b, bool keep);
 void check_daemon(struct build *b);
 void check_app(struct build *b, size_t index); /* resolves the type, asks the kind, completes the app */
 void check_routes(struct build *b);            /* gives routes to the apps that name none */
+void check_values(struct build *b);            /* asks the checkers that were handed down */
 
 /* Where a setting of the scope was written, else where the scope was. */
 const char *scope_where(const struct scope *scope, const char *key);

@@ -209,10 +209,18 @@ static void found(void *owner, const struct schema_finding *f) {
     c->wrong += f->level == SCHEMA_WRONG;
     printf("  %-6s %s\n", levels[f->level], f->what);
     const char *file = c->options.file_as_named;
-    if (f->init_mends)
-        printf("         mend: faucet db init%s%s\n", file != NULL ? " -c " : "", file != NULL ? file : "");
-    else if (f->mend[0] != '\0')
-        printf("         mend: %s\n", f->mend);
+    if (f->mend[0] != '\0' || f->init != NULL)
+        printf("         mend: %s", f->mend);
+    if (f->init != NULL)
+        printf("%sfaucet db init%s%s", f->mend[0] != '\0' ? "; then " : "",
+               f->init[0] != '\0' ? " "
+               : file != NULL     ? " -c "
+                                  : "",
+               f->init[0] != '\0' ? f->init
+               : file != NULL     ? file
+                                  : "");
+    if (f->mend[0] != '\0' || f->init != NULL)
+        printf("\n");
 }
 
 static bool check(struct db_command *c, struct schema_database *d, struct str where, struct buf *why) {
@@ -251,14 +259,6 @@ static int all(struct db_command *c) {
         return status;
     struct strings d = destinations(c->options.arena, s);
     bool good = true;
-    for (size_t i = 0; i < d.n; i++) {
-        const char *problem = connection_string_problem(d.v[i]);
-        if (problem == NULL)
-            continue;
-        fprintf(stderr, "faucet db: telemetry.postgres_string %s\n", problem);
-        snapshot_unref(s);
-        return EXIT_CONFIG;
-    }
     for (size_t i = 0; i < d.n; i++)
         good &= one(c, &s->daemon.telemetry, d.v[i]);
     size_t n = d.n;

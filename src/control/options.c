@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/environ.h"
+#include "telemetry/pg_conninfo.h"
 
 static const struct own_flag {
     const char *name;
@@ -158,6 +159,9 @@ void options_free(struct options *o) {
     o->arena = NULL;
 }
 
+static const struct value_checker checker_rows[] = {{"telemetry.postgres_string", pg_conninfo_problem}};
+static const struct value_checkers checkers = {checker_rows, ARRAY_LENGTH(checker_rows)};
+
 struct config_sources options_sources(const struct options *o) {
     return (struct config_sources){
         .file = o->file,
@@ -166,5 +170,6 @@ struct config_sources options_sources(const struct options *o) {
         .flag_count = o->flag_count,
         .start_dir = o->start_dir,
         .skip_paths = o->no_paths,
+        .checkers = &checkers,
     };
 }

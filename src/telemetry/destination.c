@@ -14,6 +14,7 @@
 
 #include "base/hash.h"
 #include "base/miniobj.h"
+#include "base/unit.h"
 #include "telemetry/columns.h"
 
 #define NAME_FILE       "destination"
@@ -51,13 +52,17 @@ static void describe_gap(void *owner, struct record_draft *gap) {
     record_text(gap, COLUMN_OF_GAP_instance, str_of(d->env->instance));
 }
 
+static int64_t memory_size(int64_t size) {
+    return size < MEMORY_SIZE_MAX ? size : MEMORY_SIZE_MAX;
+}
+
 static struct event_queue *open_queue(struct destination *d, const char *directory, int64_t size, char **error) {
     const struct event_queue_options o = {
         .loop = d->env->loop,
         .log = d->env->log,
         .helpers = d->env->helpers,
         .directory = directory,
-        .size = directory != NULL || size < MEMORY_SIZE_MAX ? size : MEMORY_SIZE_MAX,
+        .size = directory != NULL ? size : memory_size(size),
         .now = wall_now,
         .ready = queue_ready,
         .describe_gap = describe_gap,
@@ -121,7 +126,7 @@ struct destination *destination_new(const struct telemetry_env *env, char *name,
     }
     if (d->error != NULL)
         log_warn(env->log, "telemetry to %s: the queue is in memory, at most %lld MiB, lost when faucet is killed: %s",
-                 name, (long long)((size < MEMORY_SIZE_MAX ? size : MEMORY_SIZE_MAX) >> 20), d->error);
+                 name, (long long)(memory_size(size) >> 20), d->error);
     free(d->directory);
     d->directory = NULL;
     char *error = NULL;
@@ -190,16 +195,29 @@ const char *telemetry_sslmode(const struct telemetry_settings *s) {
     return s->sslmode >= 0 ? names[s->sslmode] : NULL; /* as ONE_OF has them */
 }
 
+static void warn_of_memory_size(const struct destination *d, int64_t wanted) {
+    char most[32], size[32];
+
+    unit_format_size(MEMORY_SIZE_MAX, most);
+    unit_format_size(wanted, size);
+    log_warn(d->env->log,
+             "telemetry to %s: the queue is in memory, where it takes %s at most, not the %s of telemetry.queue_size; "
+             "on disk it may take them: set state_dir and restart faucet",
+             d->name, most, size);
+}
+
 bool destination_connect(struct destination *d, const char *connection, const struct telemetry_settings *s,
                          char **error) {
     const char *sslmode = telemetry_sslmode(s);
 
     CHECK_OBJ_NOTNULL(d, DESTINATION_MAGIC);
-    event_queue_resize(d->queue,
-                       d->directory != NULL || s->queue_size < MEMORY_SIZE_MAX ? s->queue_size : MEMORY_SIZE_MAX);
+    if (d->directory == NULL && s->queue_size > MEMORY_SIZE_MAX)
+        warn_of_memory_size(d, s->queue_size);
+    event_queue_resize(d->queue, d->directory != NULL ? s->queue_size : memory_size(s->queue_size));
     if (d->pool != NULL && same(d->connection, connection) && same(d->sslmode, sslmode) &&
         same(d->sslcert, s->sslcert)) {
         pool_resize(d->pool, (size_t)s->pool_size, s->flush_interval);
+        pool_wake(d->pool); /* a larger queue has room for the rows of gaps */
         return true;
     }
     const struct pool_options o = {

@@ -139,7 +139,10 @@ static void read_table(struct pg_table *table, enum record_kind kind, const PGre
         find_id(&g, r);
     } else if (g.wanted->required) {
         struct buf text = {0};
-        buf_printf(&text, "the table %s is missing; `faucet db init` makes it", g.wanted->name);
+        buf_printf(&text,
+                   "the table %s is missing; `faucet db init` makes it, unless it is there but its schema closed to %s "
+                   "(`faucet db check` says so)",
+                   g.wanted->name, user);
         table->problem = text_of(&text);
     }
     buf_free(&g.missing);

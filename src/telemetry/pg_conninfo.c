@@ -127,17 +127,15 @@ static void describe(struct pg_conninfo *c, const char *dbname) {
 
 /* ---- the other options ---- */
 
-static const char *check_words(const struct pg_conninfo *c) {
+static const char *check_words(const PQconninfoOption *o) {
     static const char *const sslmodes[] = {"disable", "allow", "prefer", "require", "verify-ca", "verify-full"};
     static const char *const attributes[] = {"any", "read-write", "read-only", "primary", "standby", "prefer-standby"};
+    const char *sslmode = value_of(o, "sslmode"), *attribute = value_of(o, "target_session_attrs");
 
-    for (size_t i = 0; i < c->n; i++) {
-        if (strcmp(c->keywords[i], "sslmode") == 0 && !is_one_of(c->values[i], sslmodes, ARRAY_LENGTH(sslmodes)))
-            return "has an unknown sslmode; it is disable, allow, prefer, require, verify-ca or verify-full";
-        if (strcmp(c->keywords[i], "target_session_attrs") == 0 &&
-            !is_one_of(c->values[i], attributes, ARRAY_LENGTH(attributes)))
-            return "has an unknown target_session_attrs; it is any, read-write or primary";
-    }
+    if (sslmode != NULL && !is_one_of(sslmode, sslmodes, ARRAY_LENGTH(sslmodes)))
+        return "has an unknown sslmode; it is disable, allow, prefer, require, verify-ca or verify-full";
+    if (attribute != NULL && !is_one_of(attribute, attributes, ARRAY_LENGTH(attributes)))
+        return "has an unknown target_session_attrs; it is any, read-write or primary";
     return NULL;
 }
 
@@ -233,12 +231,19 @@ static const char *read_all(struct pg_conninfo *c, const char *connection, const
     read_options(c, o, gssencmode, sslmode, sslrootcert);
     wrong = read_hosts(c, o);
     if (wrong == NULL)
-        wrong = check_words(c);
+        wrong = check_words(o);
     if (wrong == NULL)
         describe(c, dbname != NULL ? dbname : user);
     free(gssencmode);
     PQconninfoFree(o);
     return wrong;
+}
+
+static char *sentence(const char *wrong) {
+    char *text;
+
+    XXXASSERT(asprintf(&text, "the connection string %s", wrong) >= 0);
+    return text;
 }
 
 struct pg_conninfo *pg_conninfo_new(const char *connection, const char *sslmode, const char *sslrootcert,
@@ -254,11 +259,41 @@ struct pg_conninfo *pg_conninfo_new(const char *connection, const char *sslmode,
             return c;
         arena_free(arena);
     }
-    XXXASSERT(asprintf(error, "the connection string %s", wrong) >= 0);
+    *error = sentence(wrong);
     return NULL;
 }
 
 void pg_conninfo_free(struct pg_conninfo *c) {
     if (c != NULL)
         arena_free(c->arena);
+}
+
+/* What can be said without knowing the rest: hosts may come from a service file, then their number is unknown. */
+static const char *string_alone_problem(const char *connection) {
+    const char *wrong = connection_string_problem(connection);
+    char *words = NULL; /* libpq's about the string; not for anybody's eyes */
+
+    if (wrong != NULL)
+        return wrong;
+    PQconninfoOption *o = PQconninfoParse(connection, &words);
+    XXXAN(o);
+    struct pg_conninfo c = {.arena = arena_new(1024)};
+    wrong = check_words(o);
+    if (wrong == NULL && (value_of(o, "host") != NULL || value_of(o, "hostaddr") != NULL))
+        wrong = read_hosts(&c, o);
+    arena_free(c.arena);
+    PQconninfoFree(o);
+    PQfreemem(words);
+    return wrong;
+}
+
+char *pg_conninfo_problem(const char *connection, bool string_only) {
+    char *error = NULL;
+
+    if (string_only) {
+        const char *wrong = string_alone_problem(connection);
+        return wrong != NULL ? sentence(wrong) : NULL;
+    }
+    pg_conninfo_free(pg_conninfo_new(connection, NULL, NULL, &error));
+    return error;
 }

@@ -39,6 +39,10 @@ struct pg_conninfo *pg_conninfo_new(const char *connection, const char *sslmode,
                                     char **error) MUST_CHECK;
 void pg_conninfo_free(struct pg_conninfo *c); /* NULL is fine */
 
+/* What makes the string unusable, a sentence (allocated) without a word of it; NULL: nothing. string_only: whatever
+ * files, variables and users of this machine would add to it is not looked at. Blocks. */
+char *pg_conninfo_problem(const char *connection, bool string_only) MUST_CHECK;
+
 /* Ours beside what the string says; for pg_connect. */
 #define PG_KEYWORDS_OF_HOST 3
 

@@ -63,9 +63,9 @@ void pg_error_clear(struct pg_error *e) {
     memset(e, 0, sizeof *e);
 }
 
-void pg_error_advice(struct buf *out, const struct pg_error *e, const char *table, const char *user) {
+void pg_error_advice(struct buf *out, const struct pg_error *e) {
     if (strcmp(e->state, "42501") == 0)
-        buf_printf(out, "; this lets it: GRANT INSERT ON %s TO \"%s\"", table, user);
+        buf_append(out, STR("; `faucet db check` says which right is missing")); /* of a table, a sequence… */
     else if (strcmp(e->state, "42P01") == 0)
         buf_append(out, STR("; `faucet db init` makes it"));
     else if (strcmp(e->state, "42703") == 0)

@@ -27,7 +27,7 @@ struct pg_error {
 void pg_error_note(struct pg_error *e, const PGresult *r);
 void pg_error_clear(struct pg_error *e);
 enum pg_verdict pg_error_verdict(const struct pg_error *e);
-/* What mends it, " (…)" for the end of a sentence, or "". table, user: of the one that it happened to. Appends. */
-void pg_error_advice(struct buf *out, const struct pg_error *e, const char *table, const char *user);
+/* What mends it, or says more: "; …" for the end of a sentence, or "". Appends. */
+void pg_error_advice(struct buf *out, const struct pg_error *e);
 
 #endif

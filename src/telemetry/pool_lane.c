@@ -139,11 +139,17 @@ static void let_go(struct lane *l, size_t n) {
     l->held = l->held > n ? l->held - n : 0;
 }
 
+/* Where rows leave, the queue may have room for the row of a gap; nobody else says that it has come. */
+static void wake_gaps(struct lane *l) {
+    (void)lane_wake(&l->pool->lanes[RECORD_GAP]);
+}
+
 void lane_stored(struct lane *l, struct event_batch *b) {
     l->pool->batches++;
     l->pool->rows += b->n;
     let_go(l, b->n);
     event_batch_stored(l->pool->options.queue, b);
+    wake_gaps(l);
     if (l->trouble.text != NULL)
         log_info(l->pool->options.log, "telemetry to %s: %s takes rows again", l->pool->info->destination,
                  record_table(l->kind)->name);
@@ -171,6 +177,7 @@ void lane_drop(struct lane *l, struct event_batch *b) {
     trouble_clear(&l->trouble);
     let_go(l, b->n);
     event_batch_dropped(l->pool->options.queue, b, DROP_NO_TABLE);
+    wake_gaps(l);
 }
 
 static void describe_row(const struct lane *l, struct str record, char text[37]) {
@@ -195,6 +202,7 @@ void lane_drop_row(struct lane *l, struct event_batch *b, size_t i, const char *
              record_table(l->kind)->name, id[0] != '\0' ? id : "without id", why);
     let_go(l, 1);
     event_batch_drop_row(l->pool->options.queue, b, i);
+    wake_gaps(l);
 }
 
 void lane_bisect(struct lane *l, struct event_batch *b) {

@@ -211,11 +211,11 @@ static void give_back(struct link *l) {
     lane_give_back(lane_of(l, b), b);
 }
 
-/* "ERROR 42501: permission denied for table faucet_http_events; this lets it: …" */
+/* "ERROR 42501: permission denied for table faucet_http_events; `faucet db check` says …" */
 static void sentence(struct buf *out, struct link *l, const struct pg_error *e) {
     buf_printf(out, "%s: %.*s (SQLSTATE %s)", record_table(l->batch->kind)->name, STR_ARG(buf_str(&e->message)),
                e->state);
-    pg_error_advice(out, e, record_table(l->batch->kind)->name, l->pool->info->user);
+    pg_error_advice(out, e);
     buf_append_char(out, '\0');
 }
 

@@ -38,7 +38,8 @@ struct schema_finding {
     enum schema_level level;
     const char *what; /* a sentence */
     const char *mend; /* SQL, or "" */
-    bool init_mends;  /* faucet db init does it */
+    const char *init; /* `faucet db init` does it, after the SQL: the words behind it, "" where whoever is connected may
+                         run it; NULL: it does not */
 };
 typedef void schema_found(void *owner, const struct schema_finding *f);
 

@@ -74,6 +74,12 @@ MISTAKES = {
     "variable that is not set, for command": ("apps:\n  a:\n    type: command\n    «command: «${NOT_THERE}\n", r"NOT_THERE is not set"),
     "variable that is not set, for include": ("«include: «${NOT_THERE}/apps.d/*.yaml\n", r"NOT_THERE is not set"),
     "bad cookie name": ("apps:\n  a:\n    type: static\n    dir: '@DIR@'\n    cookie: { «name: «'a b' }\n", r"name"),
+    "connection string": ("telemetry: { «postgres_string: «'host=db password=hunter2 hunter3' }\n" + OK, r"postgresql://.*host="),
+    "connection string of an app": ("apps:\n  a:\n    type: static\n    dir: '@DIR@'\n    telemetry: { «postgres_string: «'host=db sslmode=maybe' }\n",
+                                    r"sslmode.*verify-full"),
+    "connection string with a bare @": ("telemetry: { «postgres_string: «'postgresql://u:hunter2@hunter3@db/x' }\n" + OK, r"%40"),
+    "hosts and ports": ("telemetry: { «postgres_string: «'host=a,b port=1,2,3 user=u' }\n" + OK, r"ports"),
+    "no such service": ("telemetry: { «postgres_string: «'service=nowhere' }\n" + OK, r"pg_service\.conf"),
     "auto finds nothing": ("apps:\n  a:\n    «type: «auto\n    «dir: «'@DIR@/empty'\n", r"(?s)plumber\.R.*app\.R.*main\.py|app\.R.*plumber\.R|plumber\.R"),
     "auto is ambiguous": ("apps:\n  a:\n    «type: «auto\n    «dir: «'@DIR@/both'\n", r"(?s)(plumber\.R.*app\.R|app\.R.*plumber\.R)"),
 }
@@ -278,6 +284,42 @@ def test_bare_faucet_where_there_is_a_file(faucet):
                                  stderr=open(f.stderr_path, "ab"))
     f.wait_listening()
     assert f.get("/").text == "<p>here"
+
+
+BAD_STRINGS = ("telemetry: { postgres_string: 'postgresql://u:hunter2@hunter3@db/x' }\napps:\n  a: { type: static, dir: '@DIR@' }\n"
+               "  b: { type: static, dir: '@DIR@', telemetry: { postgres_string: 'host=db password=hunter2 hunter3' } }\n")
+
+
+def test_connection_strings_never_come_out(faucet):
+    f = faucet(start=False)
+    done, out = report(f, BAD_STRINGS)
+    assert done.returncode == 78 and "hunter" not in out, out
+    assert [int(n) for n in re.findall(r"faucet\.yaml:(\d+):\d+: [^\n]*postgres_string: the connection string ", out)] == [1, 4], out
+    done, out = report(f, BAD_STRINGS, "--json")
+    assert done.returncode == 78 and "hunter" not in out, out
+    said = json.loads(done.stdout)
+    assert [p["key"] for p in said["problems"]] == ["telemetry.postgres_string", "apps.b.telemetry.postgres_string"] and said["errors"] == 2
+    assert report(f, BAD_STRINGS, "--no-paths")[0].returncode == 78
+    text = "telemetry: { postgres_string: 'service=elsewhere' }\n" + OK  # whose file need not be here
+    assert report(f, text)[0].returncode == 78
+    done, out = report(f, text, "--no-paths")
+    assert done.returncode == 0, out
+    f.file("secret", "host=db password='hunter2")
+    done, out = report(f, "telemetry: { postgres_string_file: secret }\n" + OK)
+    assert done.returncode == 78 and re.search(r"faucet\.yaml:1:\d+: telemetry\.postgres_string_file: ", out) and "hunter" not in out, out
+
+
+def test_run_and_reload_refuse_such_a_string_as_check_does(faucet):
+    f = faucet("listen: 127.0.0.1:@PORT@\n" + BAD_STRINGS, start=False)
+    assert f.run_to_end() == 78
+    assert re.search(r"faucet\.yaml:5:\d+: apps\.b\.telemetry\.postgres_string: the connection string ", f.log()) and "hunter" not in f.log()
+    f.expected_exit = 0
+    f.write("listen: 127.0.0.1:@PORT@\n" + OK)
+    f.start()
+    f.write("listen: 127.0.0.1:@PORT@\n" + BAD_STRINGS)
+    done = f.reload(expect=78)
+    assert "faucet.yaml:2:" in done.stdout + done.stderr and "hunter" not in done.stdout + done.stderr + f.log()
+    assert f.config_number() == 1
 
 
 # -- config

@@ -4,6 +4,7 @@ import datetime as dt
 import glob
 import os
 import re
+import shlex
 import subprocess
 import uuid
 
@@ -468,6 +469,36 @@ def test_timescale_is_said_to_be_missing(db, server):
     assert "WARNING" in done.stderr and "TimescaleDB is not in this database" in done.stderr and db.shape() == first
 
 
+STAND_IN = """SET allow_system_table_mods = on;
+INSERT INTO pg_extension (oid, extname, extowner, extnamespace, extrelocatable, extversion)
+    VALUES (999999, 'timescaledb', 10, 'public'::regnamespace, false, '2');
+CREATE SCHEMA timescaledb_information;
+CREATE TABLE timescaledb_information.hypertables (hypertable_schema NAME, hypertable_name NAME, compression_enabled BOOL);
+CREATE TABLE calls (n SERIAL, said TEXT);
+CREATE FUNCTION by_range(c NAME) RETURNS TEXT LANGUAGE SQL RETURN 'by_range:' || c;
+CREATE FUNCTION create_hypertable(relation REGCLASS, dimension TEXT, create_default_indexes BOOL, migrate_data BOOL) RETURNS VOID LANGUAGE SQL AS $$
+    INSERT INTO timescaledb_information.hypertables SELECT 'public', relation::text, false WHERE dimension IN ('time', 'by_range:time');
+    INSERT INTO calls (said) VALUES (format('%s %s %s %s', relation, dimension, create_default_indexes, migrate_data)); $$;
+"""
+
+
+@pytest.mark.parametrize("before_2_13", [False, True])
+def test_timescale_by_a_stand_in(db, server, before_2_13):
+    """TimescaleDB could not be run here. A server that only looks like it, under its Apache licence, sees which calls are made of it and how
+    often; what plain PostgreSQL knows no word of (compression, continuous aggregates) it cannot show beyond the grammar."""
+    server.psql("-c", STAND_IN, dbname=db.name)
+    if before_2_13:
+        db.query("DROP FUNCTION by_range")
+    done = db.init("--timescale")
+    assert "Apache licence" in done.stderr
+    said = [c for c, in db.query("SELECT said FROM calls ORDER BY n")]
+    assert said == ["%s %s f t" % (t, "time" if before_2_13 else "by_range:time") for t in TABLES]
+    db.init("--timescale")
+    assert len(said) == len(db.query("SELECT said FROM calls"))
+    db.query("ALTER DATABASE \"%s\" SET timescaledb.license = 'timescale'" % db.name)
+    assert 'unrecognized parameter namespace "timescaledb"' in db.faucet("init", "--timescale", check=1).stderr
+
+
 # ---- roles -------------------------------------------------------------------------------------------------------------------
 
 def test_roles(db, server):
@@ -520,6 +551,156 @@ def test_check_finds(db, change, status, words):
     db.query(change % db.name if "%s" in change else change)
     done = db.faucet("check")
     assert done.returncode == status and re.search(words, done.stdout), done.stdout + done.stderr
+
+
+def findings(out):
+    """What `db check` printed: (level, what, mend) each, mend "" where it names none."""
+    return re.findall(r"^  (note|WRONG) +(.*)(?:\n +mend: (.*))?", out, re.M)
+
+
+def obey(db, mend, string):
+    """Does what a mend says, to the letter: SQL by a superuser, faucet's own commands by a shell."""
+    for step in mend.split("; then "):
+        if step.startswith("faucet "):
+            words = shlex.split(step.partition(" — ")[0])
+            assert words[:2] == ["faucet", "db"], step
+            db.faucet(*words[2:], string=None if "--telemetry-postgres-string" in words else string, check=0)
+        else:
+            db.server.psql("-c", step.partition(" — ")[0], dbname=db.name)
+
+
+def mend_all(db, string=True):
+    """Each thing that is found goes by what is named against it; then there is none left."""
+    for _ in range(60):
+        found = findings(db.faucet("check", string=string).stdout)
+        if not found:
+            db.faucet("check", "--strict", string=string, check=0)
+            return
+        level, what, mend = found[0]
+        assert mend, what
+        obey(db, mend, string)
+        left = db.faucet("check", string=string).stdout
+        assert what not in [f[1] for f in findings(left)], "%s did not mend: %s" % (mend, what)
+    raise AssertionError(left)
+
+
+def columns(db):
+    """(table, column, type) of all of ours."""
+    return db.query("SELECT relname, attname, format_type(atttypid, NULL) FROM pg_class c JOIN pg_attribute ON attrelid = c.oid "
+                    "WHERE relname = ANY (%s) AND attnum > 0 AND NOT attisdropped ORDER BY 1, attnum", (TABLES,))
+
+
+def test_mending_missing_columns(db):
+    """Every column of every table, a few at a time: those that db init adds, and those that it does not."""
+    db.init()
+    before = sorted(columns(db))
+    for i in range(4):
+        for table, name, _ in before[i::4]:
+            db.query("ALTER TABLE %s DROP COLUMN %s CASCADE" % (table, name))
+        mend_all(db)
+    assert sorted(columns(db)) == before
+
+
+WRITER_TROUBLES = {
+    "table missing": "DROP TABLE faucet_http_events CASCADE",
+    "optional table missing": "DROP TABLE faucet_gaps CASCADE",
+    "views missing": "DROP VIEW faucet_requests CASCADE",
+    "column missing": "ALTER TABLE faucet_http_events DROP COLUMN elapsed CASCADE",
+    "further column missing": "ALTER TABLE faucet_http_events DROP COLUMN trace_id CASCADE",
+    "no INSERT": "REVOKE INSERT ON faucet_http_events, faucet_log_events FROM faucet_writer",
+    "no SELECT": "REVOKE ALL ON faucet_http_events, faucet_gaps FROM faucet_writer",
+    "no USAGE of the schema": "REVOKE USAGE ON SCHEMA public FROM PUBLIC, faucet_writer",
+    "row-level security": "ALTER TABLE faucet_log_events ENABLE ROW LEVEL SECURITY",
+    "not null": "ALTER TABLE faucet_http_events ALTER COLUMN version SET NOT NULL",
+    "a column of somebody else": 'ALTER TABLE faucet_http_events ADD COLUMN "Tenant id" INT NOT NULL',
+    "a sequence": "ALTER TABLE faucet_http_events ADD COLUMN id BIGSERIAL",
+}
+
+
+@pytest.mark.parametrize("trouble", WRITER_TROUBLES)
+def test_mending_for_one_who_only_writes(db, server, trouble):
+    """faucet's own role may do nothing of it itself: what is named must work all the same."""
+    writer = 'w"%s' % db.name  # names are quoted
+    db.init("--roles")
+    db.query('CREATE ROLE "%s" LOGIN IN ROLE faucet_writer' % writer.replace('"', '""'))
+    string = server.string(db.name, writer)
+    db.faucet("check", "--strict", string=string, check=0)
+    db.query(WRITER_TROUBLES[trouble])
+    assert findings(db.faucet("check", string=string).stdout), "not found"
+    mend_all(db, string)
+    for table in TABLES:
+        db.query("INSERT INTO %s (time, version) VALUES (now(), 'x')" % table, user=writer)
+
+
+@pytest.mark.parametrize("table, column, type_", [
+    ("faucet_http_events", "elapsed", "INT"), ("faucet_http_events", "status", "TEXT"), ("faucet_http_events", "time", "TIMESTAMP"),
+    ("faucet_http_events", "ip_addr", "TEXT"), ("faucet_http_events", "request_uuid", "TEXT"), ("faucet_log_events", "body", "JSON"),
+    ("faucet_log_events", "body", "TEXT"), ("faucet_session_events", "seconds", "NUMERIC"), ("faucet_gaps", "dropped", "REAL"),
+    ("faucet_worker_events", "worker_id", "BIGINT"), ("faucet_config_events", "actions", "JSON"), ("faucet_config_events", "detail", "VARCHAR(20)"),
+])
+def test_mending_a_type(db, table, column, type_):
+    """As a table is that somebody made with other types; also where views stand on the column, ours and another one."""
+    db.init()
+    right = columns(db)
+    db.query("DROP VIEW faucet_requests, faucet_worker_lives, faucet_sessions, faucet_completeness CASCADE")
+    db.query("DROP INDEX IF EXISTS faucet_http_events_failed, faucet_log_events_body_request")
+    db.query("ALTER TABLE %s ALTER COLUMN %s TYPE %s USING NULL" % (table, column, type_) if column != "time" else
+             "ALTER TABLE %s ALTER COLUMN %s TYPE %s" % (table, column, type_))
+    assert "%s.%s is " % (table, column) in db.faucet("check", check=0).stdout
+    if column == "elapsed":
+        db.init()
+        db.query("CREATE VIEW own AS SELECT elapsed FROM faucet_http_events")
+    mend_all(db)
+    assert columns(db) == right
+
+
+def test_mending_a_time_without_a_zone(db):
+    """faucet's rows are UTC in it, whatever the zone of the one who mends."""
+    db.query("ALTER DATABASE \"%s\" SET timezone = 'America/Bogota'" % db.name)
+    db.query(SEED.replace("TIMESTAMPTZ", "TIMESTAMP"))
+    db.query("INSERT INTO faucet_http_events (time) VALUES ('2026-03-01 12:00:00+00')")
+    mend_all(db)
+    assert db.query("SELECT time FROM faucet_http_events") == [(NOON,)]
+
+
+def own_schema(db, server, role="faucet_writer"):
+    """Tables in the schema "Tele metry", which belong to one who has no other right; a writer; its connection string."""
+    owner, writer = "o_" + db.name, "w_" + db.name
+    db.query('CREATE ROLE "%s" LOGIN; CREATE ROLE "%s" LOGIN; CREATE SCHEMA "Tele metry" AUTHORIZATION "%s"' % (owner, writer, owner))
+    for name in (owner, writer):
+        db.query('ALTER ROLE "%s" IN DATABASE "%s" SET search_path = "$user", "Tele metry"' % (name, db.name))
+    db.faucet("init", string=server.string(db.name, owner), check=0)
+    return owner, writer, server.string(db.name, writer)
+
+
+def test_mending_in_another_schema(db, server):
+    owner, writer, string = own_schema(db, server)
+    out = db.faucet("check", string=string, check=1).stdout
+    assert len(findings(out)) == 1 and 'may not use the schema "Tele metry", where faucet_http_events is' in out  # and not six times, nor "missing"
+    mend_all(db, string)
+    db.query('DROP VIEW "Tele metry".faucet_requests CASCADE; ALTER TABLE "Tele metry".faucet_http_events ALTER COLUMN elapsed TYPE INT')
+    db.faucet("init", string=server.string(db.name, owner), check=0)
+    db.query('ALTER TABLE "Tele metry".faucet_gaps DROP COLUMN reason CASCADE; DROP TABLE "Tele metry".faucet_log_events CASCADE;'
+             'REVOKE INSERT ON "Tele metry".faucet_http_events FROM "%s"' % writer)
+    mend_all(db, string)
+    db.query('ALTER ROLE "%s" IN DATABASE "%s" RESET search_path; REVOKE USAGE ON SCHEMA "Tele metry" FROM "%s"' % (writer, db.name, writer))
+    mend_all(db, string)
+    db.query("INSERT INTO faucet_http_events (time) VALUES (now())", user=writer)
+    assert db.query("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'") == [(0,)]
+
+
+def test_mending_where_nobody_may_make_tables(db, server):
+    owner, writer, string = own_schema(db, server)
+    mend_all(db, string)
+    db.query('ALTER SCHEMA "Tele metry" OWNER TO postgres; GRANT USAGE ON SCHEMA "Tele metry" TO "%s"; DROP TABLE "Tele metry".faucet_gaps CASCADE' % owner)
+    out = db.faucet("check", string=string).stdout
+    assert 'GRANT CREATE ON SCHEMA "Tele metry" TO "%s"; then faucet db init --tele' % owner in out, out
+    mend_all(db, string)
+
+
+def test_mending_an_empty_database(db, server):
+    db.query('CREATE ROLE "w_%s" LOGIN' % db.name)
+    mend_all(db, server.string(db.name, "w_" + db.name))
 
 
 def test_row_level_security(db, server):

@@ -1,5 +1,6 @@
 """Databases that are down, killed, misconfigured; a faucet that is killed: every finished request is there exactly once, and the account is right."""
 import os
+import re
 import signal
 import subprocess
 import tempfile
@@ -43,7 +44,7 @@ class Load:
 
     def __init__(self, f, clients=4, path="/a/x"):
         self.f, self.path, self.seen, self.failed, self.stopped = f, path, [], 0, False
-        self.threads = [threading.Thread(target=self.ask) for _ in range(clients)]
+        self.threads = [threading.Thread(target=self.ask, daemon=True) for _ in range(clients)]
         for t in self.threads:
             t.start()
 
@@ -235,6 +236,12 @@ def test_without_a_place_on_disk(pg, rows, faucet):
     row = rows.of(f.get("/a/x"))
     assert row["status"] == 200 and destinations(f)[0]["on_disk"] is False
     assert wait_stored(f)["stored"] == 1
+    too_large = r"in memory, where it takes 64MiB at most, not the %s of telemetry\.queue_size; .*state_dir"
+    f.log_contains(too_large % "256MiB")  # by default, too
+    f.reload({"telemetry": settings(pg, rows.name, queue_size="1GiB"), "apps": {"a": tiny()}})
+    f.log_contains(too_large % "1GiB")
+    f.reload({"telemetry": settings(pg, rows.name, queue_size="64MiB"), "apps": {"a": tiny()}})
+    assert len(re.findall(too_large % ".*", f.log())) == 2
     given = faucet({"state_dir": "/proc/nowhere", "telemetry": settings(pg, rows.name), "apps": {"a": tiny()}}, start=False)
     assert given.run_to_end() == 1 and "state_dir" in given.log()
 

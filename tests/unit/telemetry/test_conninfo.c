@@ -132,6 +132,39 @@ static void test_bad(void **state) {
     }
 }
 
+static void expect_problem(const char *connection, bool string_only, const char *said) {
+    char *problem = pg_conninfo_problem(connection, string_only);
+    if (said == NULL ? problem != NULL : problem == NULL || strstr(problem, said) == NULL)
+        fail_msg("%s: %s, not %s", connection, problem != NULL ? problem : "nothing", said != NULL ? said : "nothing");
+    if (problem != NULL)
+        assert_null(strstr(problem, "hunter2"));
+    free(problem);
+}
+
+/* The string alone is judged without the machine it is for; what it takes from there is then not known. */
+static void test_problem(void **state) {
+    static const struct {
+        const char *connection, *alone, *here; /* here: with all that this machine adds */
+    } cases[] = {
+        {"host=a,b port=5432 user=u password=hunter2", NULL, NULL},
+        {"service=nowhere password=hunter2", NULL, "names a service"},
+        {"service=nowhere port=1,2 password=hunter2", NULL, "names a service"},
+        {"host=a sslmode=hunter2", "verify-full", "verify-full"},
+        {"host=a target_session_attrs=hunter2", "read-write", "read-write"},
+        {"host=a,b port=1,2,3 password=hunter2", "another number of ports", "another number of ports"},
+        {"host=a port=70000 password=hunter2", "from 1 to 65535", "from 1 to 65535"},
+        {"host=a password='hunter2", "not understood", "not understood"},
+        {"postgresql://u:hunter2@x@h/d", "%40", "%40"},
+    };
+    (void)state;
+    setenv("PGSERVICEFILE", "/nowhere/pg_service.conf", 1);
+    for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+        expect_problem(cases[i].connection, true, cases[i].alone);
+        expect_problem(cases[i].connection, false, cases[i].here);
+    }
+    unsetenv("PGSERVICEFILE");
+}
+
 static void test_destination(void **state) {
     char *error = NULL, *a = pool_destination("postgresql://u:one@h/d?sslmode=require", NULL, &error);
     char *b = pool_destination("host=h user=u dbname=d password=two", "verify-full", &error);
@@ -146,8 +179,8 @@ static void test_destination(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_hosts), cmocka_unit_test(test_options),     cmocka_unit_test(test_service),
-        cmocka_unit_test(test_bad),   cmocka_unit_test(test_destination),
+        cmocka_unit_test(test_hosts), cmocka_unit_test(test_options), cmocka_unit_test(test_service),
+        cmocka_unit_test(test_bad),   cmocka_unit_test(test_problem), cmocka_unit_test(test_destination),
     };
     unsetenv("PGSERVICE");
     unsetenv("PGHOST");

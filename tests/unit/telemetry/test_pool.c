@@ -134,6 +134,28 @@ static void test_no_table(void **state) {
     assert_await(f, is_all_stored, 10 * DUR_S);
 }
 
+static bool is_gap_stored(struct fixture *f) {
+    return event_queue_account(f->queue, RECORD_GAP)->stored == 1;
+}
+
+/* Rows that are stored leave room for the row of the gap: that one goes at once, and not with the next event. */
+static void test_gap_after_full(void **state) {
+    struct fixture *f = *state;
+    size_t refused = 0;
+    sql(&server, "app",
+        SEED_TABLE "CREATE TABLE faucet_gaps (time TIMESTAMPTZ, table_name TEXT, reason TEXT, dropped BIGINT)");
+    event_queue_resize(f->queue, 512 * 1024);
+    fixture_append(f, "/x", 200);
+    for (size_t i = 0; i < 10000; i++)
+        refused += !event_queue_append(f->queue, RECORD_HTTP, buf_str(&f->record));
+    assert_true(refused > 0);
+    fixture_pool(f);
+    assert_await(f, is_gap_stored, 10 * DUR_S);
+    assert_int_equal(
+        sql_int(&server, "SELECT dropped FROM faucet_gaps WHERE table_name = 'faucet_http_events' AND reason = 'full'"),
+        (int)refused);
+}
+
 static void test_rights(void **state) {
     struct fixture *f = *state;
     sql(&server, "app", SEED_TABLE "DO $$ BEGIN CREATE ROLE clerk LOGIN; EXCEPTION WHEN duplicate_object THEN END $$");
@@ -314,11 +336,12 @@ static int end_group(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST(test_seed_table),    TEST(test_other_columns),      TEST(test_other_types),
-        TEST(test_types_change),  TEST(test_no_table_of_others), TEST(test_no_table),
-        TEST(test_rights),        TEST(test_bad_rows),           TEST(test_all_bad),
-        TEST(test_many),          TEST(test_flush_interval),     TEST(test_drain),
-        TEST(test_drain_in_vain), TEST(test_free_in_the_middle), TEST(test_locked),
+        TEST(test_seed_table),     TEST(test_other_columns),      TEST(test_other_types),
+        TEST(test_types_change),   TEST(test_no_table_of_others), TEST(test_no_table),
+        TEST(test_rights),         TEST(test_bad_rows),           TEST(test_all_bad),
+        TEST(test_many),           TEST(test_flush_interval),     TEST(test_drain),
+        TEST(test_drain_in_vain),  TEST(test_free_in_the_middle), TEST(test_locked),
+        TEST(test_gap_after_full),
     };
     return cmocka_run_group_tests(tests, begin_group, end_group);
 }
