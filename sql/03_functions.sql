@@ -1,4 +1,4 @@
--- Functions: the window of the views, and upkeep of partitions and old rows.
+-- Functions: what the views are made with, and upkeep of partitions and old rows.
 
 CREATE OR REPLACE FUNCTION faucet_since() RETURNS TIMESTAMPTZ
 LANGUAGE sql STABLE PARALLEL SAFE AS $$
@@ -6,6 +6,23 @@ LANGUAGE sql STABLE PARALLEL SAFE AS $$
 $$;
 COMMENT ON FUNCTION faucet_since() IS
     'Where the views begin: SET faucet.since = ''1 day'' makes them look at the last day only, with the index on time; unset, they look at all rows';
+
+-- Of which app a row is: the original faucet's table has no column for it, and none of its rows a word about it but the target.
+CREATE OR REPLACE FUNCTION faucet_app(app TEXT, target TEXT) RETURNS TEXT
+LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT COALESCE(app, CASE WHEN target LIKE 'Worker::%::%' THEN split_part(target, '::', 2) END)
+$$;
+COMMENT ON FUNCTION faucet_app(TEXT, TEXT) IS 'The app of a request: its column app, or where that is NULL the name in Worker::<app>::<id>';
+
+CREATE OR REPLACE FUNCTION faucet_endpoint(worker_route TEXT, path TEXT) RETURNS TEXT
+LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT rtrim(COALESCE(worker_route, ''), '/') || regexp_replace(regexp_replace(regexp_replace(path,
+               '/[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}(?=/|$)', '/:uuid', 'g'),
+               '/[0-9]+(?=/|$)', '/:n', 'g'),
+               '/[0-9a-f]{16,}(?=/|$)', '/:hex', 'g')
+$$;
+COMMENT ON FUNCTION faucet_endpoint(TEXT, TEXT) IS
+    'Route and path with numbers and ids left out: /orders/17 and /orders/18 are one endpoint, /orders/:n (also :uuid, and :hex for 16 hexadecimal digits or more)';
 
 -- Safe to run as often as one likes; meant for cron or pg_cron, once a day. Days are days of UTC.
 CREATE OR REPLACE FUNCTION faucet_maintain(ahead INT DEFAULT 7, keep INTERVAL DEFAULT NULL)

@@ -12,6 +12,7 @@ DECLARE
     thing RECORD;
     upper TIMESTAMPTZ;
     empty BOOLEAN;
+    hypertable BOOLEAN;
 BEGIN
     PERFORM set_config('timezone', 'UTC', true), set_config('datestyle', 'ISO', true);
     FOREACH name IN ARRAY ARRAY['faucet_http_events', 'faucet_log_events', 'faucet_worker_events', 'faucet_session_events',
@@ -19,7 +20,12 @@ BEGIN
         old := to_regclass(name);
         SELECT n.nspname, c.relkind INTO STRICT home, kind FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = old;
         CONTINUE WHEN kind = 'p';
-        IF EXISTS (SELECT FROM pg_trigger WHERE tgrelid = old AND tgname = 'ts_insert_blocker') THEN
+        hypertable := false;
+        IF to_regclass('timescaledb_information.hypertables') IS NOT NULL THEN
+            EXECUTE 'SELECT EXISTS (SELECT FROM timescaledb_information.hypertables WHERE hypertable_schema = $1 AND hypertable_name = $2)'
+                INTO hypertable USING home, name;
+        END IF;
+        IF hypertable THEN
             RAISE EXCEPTION 'faucet: % is a TimescaleDB hypertable, which has partitions of its own', name;
         END IF;
         EXECUTE format('LOCK TABLE %s IN ACCESS EXCLUSIVE MODE', old);

@@ -17,7 +17,8 @@
     X(indexes,     "06_indexes.sql",           0)                      \
     X(comments,    "07_comments.sql",          0)                      \
     X(views,       "08_views.sql",             0)                      \
-    X(roles,       "09_option_roles.sql",      SCHEMA_ROLES)
+    X(roles,       "09_option_roles.sql",      SCHEMA_ROLES)           \
+    X(policies,    "10_option_timescale_policies.sql", SCHEMA_TIMESCALE)
 
 #define INCLUDE(label, name, option)                                   \
     __asm__(".pushsection .rodata\n"                                   \
