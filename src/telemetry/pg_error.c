@@ -35,6 +35,8 @@ static const struct {
 enum pg_verdict pg_error_verdict(const struct pg_error *e) {
     if (e->fatal || e->state[0] == '\0')
         return PG_SERVER;
+    if (strcmp(e->state, "23514") == 0 && !e->constraint) /* check_violation of nobody's CHECK */
+        return PG_PLACE;
     for (size_t i = 0; i < ARRAY_LENGTH(verdicts); i++)
         if (str_starts(str_of(e->state), str_of(verdicts[i].prefix)))
             return verdicts[i].verdict;
@@ -51,6 +53,7 @@ void pg_error_note(struct pg_error *e, const PGresult *r) {
     e->is = true;
     /* A libpq error has no severity, and nobody knows what the server did. */
     e->fatal = severity == NULL || strcmp(severity, "ERROR") != 0;
+    e->constraint = PQresultErrorField(r, PG_DIAG_CONSTRAINT_NAME) != NULL;
     memset(e->state, 0, sizeof e->state);
     if (state != NULL)
         for (size_t i = 0; i + 1 < sizeof e->state && state[i] != '\0'; i++)

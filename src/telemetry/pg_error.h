@@ -8,6 +8,7 @@
 
 enum pg_verdict {
     PG_ROW,     /* some row is bad: bisect */
+    PG_PLACE,   /* some row has no place yet (no partition for its day): bisect, keep it, try again later */
     PG_COLUMNS, /* the table is not what it was: read its columns again; if that does not help, as PG_TABLE (PG_TYPE: as
                    PG_ROW) */
     PG_TYPE,
@@ -19,6 +20,7 @@ enum pg_verdict {
 struct pg_error {
     bool is;
     bool fatal;               /* FATAL or PANIC: the connection is gone, and what was under way is in doubt */
+    bool constraint;          /* it names one that a row violates */
     char state[PG_STATE_MAX]; /* "42P01"; empty: libpq itself says so */
     struct buf message;       /* one line, the primary message only: details may quote rows */
 };

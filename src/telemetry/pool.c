@@ -237,7 +237,7 @@ void pool_drain(struct pool *p, dur_t timeout) {
     p->connect_at = MONO_NONE;
     for (size_t kind = 0; kind < RECORD_KINDS; kind++) {
         p->lanes[kind].due = p->options.loop->now;
-        p->lanes[kind].not_before = MONO_NONE;
+        p->lanes[kind].not_before = p->lanes[kind].parked = MONO_NONE;
     }
     deadline_set(&p->tick, 0);
 }

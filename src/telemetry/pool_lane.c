@@ -3,6 +3,9 @@
  * first event came; then it takes as much as was there at that moment, not what
  * comes while it sends, or a busy daemon would make many tiny transactions.
  *
+ * Trouble: new events are tried first. As long as they are stored, what was
+ * refused is parked: it has a back-off of its own and holds nobody up.
+ *
  * The queue counts places that are reserved for requests under way, and cannot
  * say how many they are: what was queued when a take found nothing is taken for
  * them.
@@ -16,6 +19,8 @@
 #define DRAIN_POLL    (50 * DUR_MS)
 #define STARVED       (2 * DUR_S)
 #define DOUBT_PAUSE   (200 * DUR_MS)
+#define REFUSED_MIN   16 /* rows in a row: then it may not be the rows */
+#define REFUSED_MAX   1024
 
 static mono_t now_of(const struct lane *l) {
     return l->pool->options.loop->now;
@@ -26,7 +31,7 @@ static bool is_due(mono_t at, mono_t now) {
 }
 
 void lane_init(struct lane *l, struct pool *p, enum record_kind kind) {
-    *l = (struct lane){.pool = p, .kind = kind, .average = AVERAGE_FIRST};
+    *l = (struct lane){.pool = p, .kind = kind, .average = AVERAGE_FIRST, .refused_max = REFUSED_MIN};
     if (lane_waiting(l) > 0)
         l->due = mono_now();
 }
@@ -73,6 +78,10 @@ bool lane_is_active(struct lane *l) {
         l->due = MONO_NONE;
         l->flush = lane_waiting(l);
     }
+    if (is_due(l->parked, now_of(l))) {
+        l->parked = MONO_NONE;
+        l->flush = lane_waiting(l);
+    }
     if (lane_waiting(l) == 0)
         l->flush = 0;
     if (l->not_before.us > now_of(l).us)
@@ -81,9 +90,13 @@ bool lane_is_active(struct lane *l) {
 }
 
 mono_t lane_next(const struct lane *l) {
-    if (l->not_before.us <= now_of(l).us) /* due also where nothing waits: the next event relies on it */
-        return l->due;
-    return l->flush == 0 && !is_full(l) && l->due.us > l->not_before.us ? l->due : l->not_before;
+    mono_t due = l->due; /* also where nothing waits: the next event relies on it */
+
+    if (l->parked.us != MONO_NONE.us && (due.us == MONO_NONE.us || l->parked.us < due.us))
+        due = l->parked;
+    if (l->not_before.us <= now_of(l).us)
+        return due;
+    return l->flush == 0 && !is_full(l) && due.us > l->not_before.us ? due : l->not_before;
 }
 
 /* ---- taking ---- */
@@ -99,14 +112,14 @@ static void found_nothing(struct lane *l) {
     l->due = n > 0 && l->pool->draining ? mono_add(now_of(l), DRAIN_POLL) : MONO_NONE;
 }
 
-static void took(struct lane *l, const struct event_batch *b, bool again) {
+static void took(struct lane *l, const struct event_batch *b) {
     size_t n = lane_waiting(l), max = l->pool->options.batch_bytes;
 
     l->flush = l->flush > b->n ? l->flush - b->n : 0;
     l->starved = MONO_NONE;
     if (n < l->unfinished)
         l->unfinished = n;
-    if (again || b->bytes >= max / 2)
+    if (b->again || b->bytes >= max / 2)
         return;
     /* A small batch: that was all, unless the queue is still reading. */
     if (l->flush * l->average < max) {
@@ -118,18 +131,21 @@ static void took(struct lane *l, const struct event_batch *b, bool again) {
 }
 
 struct event_batch *lane_take(struct lane *l) {
-    struct event_batch *b = event_queue_take(l->pool->options.queue, l->kind, l->pool->options.batch_bytes);
-    bool again = l->returned > 0;
+    struct event_queue *q = l->pool->options.queue;
+    size_t max = l->pool->options.batch_bytes;
+    struct event_batch *b = NULL;
 
+    if (l->trouble.text != NULL)
+        b = event_queue_take_new(q, l->kind, max);
+    if (b == NULL && l->parked.us == MONO_NONE.us)
+        b = event_queue_take(q, l->kind, max);
     if (b == NULL) {
-        l->returned = 0;
         found_nothing(l);
         return NULL;
     }
-    l->returned -= again;
     l->held += b->n;
     l->average = (l->average + b->bytes / (b->n > 0 ? b->n : 1)) / 2 + 1;
-    took(l, b, again);
+    took(l, b);
     return b;
 }
 
@@ -139,27 +155,39 @@ static void let_go(struct lane *l, size_t n) {
     l->held = l->held > n ? l->held - n : 0;
 }
 
+/* Nothing that was refused is left. */
+static void look_whether_over(struct lane *l) {
+    if (l->trouble.text == NULL || !l->works || event_queue_returned(l->pool->options.queue, l->kind) > 0)
+        return;
+    log_info(l->pool->options.log, "telemetry to %s: %s takes rows again", l->pool->info->destination,
+             record_table(l->kind)->name);
+    trouble_clear(&l->trouble);
+    l->parked = MONO_NONE;
+    l->refused_max = REFUSED_MIN;
+}
+
 void lane_stored(struct lane *l, struct event_batch *b) {
     l->pool->batches++;
     l->pool->rows += b->n;
     let_go(l, b->n);
     event_batch_stored(l->pool->options.queue, b);
-    if (l->trouble.text != NULL)
-        log_info(l->pool->options.log, "telemetry to %s: %s takes rows again", l->pool->info->destination,
-                 record_table(l->kind)->name);
-    trouble_clear(&l->trouble);
+    l->works = true;
+    if (l->refused >= l->refused_max) { /* so it was the rows: they are looked at at once, more of them each time */
+        l->refused_max = l->refused_max < REFUSED_MAX ? l->refused_max * 2 : REFUSED_MAX;
+        l->parked = MONO_NONE;
+        l->flush = lane_waiting(l);
+    }
     l->not_before = MONO_NONE;
     l->type_suspect = false;
     l->refused = 0;
+    look_whether_over(l);
 }
 
 void lane_give_back(struct lane *l, struct event_batch *b) {
     let_go(l, b->n);
-    if (b->n > 0) {
-        l->flush += b->n;
-        l->returned++;
-    }
+    l->flush += b->n;
     event_batch_give_back(l->pool->options.queue, b);
+    look_whether_over(l);
 }
 
 void lane_drop(struct lane *l, struct event_batch *b) {
@@ -200,15 +228,27 @@ void lane_drop_row(struct lane *l, struct event_batch *b, size_t i, const char *
 void lane_bisect(struct lane *l, struct event_batch *b) {
     struct event_batch *rest = event_batch_split(l->pool->options.queue, b, b->n / 2);
 
+    b->again = true;
     lane_give_back(l, rest);
 }
 
-void lane_trouble(struct lane *l, const char *why) {
+void lane_refused(struct lane *l, const struct event_batch *b) {
+    if (!b->again)
+        l->works = false;
+}
+
+void lane_park(struct lane *l, const char *why) {
     dur_t pause = pool_backoff(l->pool, l->trouble.failures);
 
     trouble_say(l->pool, &l->trouble, why, pause);
-    l->not_before = mono_add(now_of(l), pause);
+    l->parked = mono_add(now_of(l), pause);
+    l->not_before = l->works ? MONO_NONE : l->parked;
     l->columns_wanted = now_of(l);
+}
+
+void lane_trouble(struct lane *l, const char *why) {
+    l->works = false;
+    lane_park(l, why);
 }
 
 /* ---- doubts ---- */

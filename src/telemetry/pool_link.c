@@ -14,7 +14,6 @@
 #define IDLE_MORE       (10 * DUR_S)
 #define LOOK_AGAIN      (60 * DUR_S) /* at a table that takes nothing */
 #define DOUBT_PAUSE_MAX (10 * DUR_S)
-#define REFUSED_MAX     16 /* rows in a row: then it is not the rows */
 
 static struct lane *lane_of(struct link *l, const struct event_batch *b) {
     return &l->pool->lanes[b->kind];
@@ -219,8 +218,8 @@ static void sentence(struct buf *out, struct link *l, const struct pg_error *e) 
     buf_append_char(out, '\0');
 }
 
-/* A single one is set aside; but when many in a row are refused, nothing is wrong with them. */
-static void row_refused(struct link *l, const char *why) {
+/* A single one is set aside; but when many in a row are refused, it may be that nothing is wrong with them. */
+static void row_refused(struct link *l, enum pg_verdict verdict, const char *why) {
     struct lane *lane = lane_of(l, l->batch);
 
     if (l->batch->n > 1) {
@@ -228,14 +227,19 @@ static void row_refused(struct link *l, const char *why) {
         send_batch(l, l->batch, false);
         return;
     }
-    if (lane->refused < REFUSED_MAX) {
+    if (lane->refused < lane->refused_max) {
         lane->refused++;
-        lane_drop_row(lane, l->batch, 0, why);
+        if (verdict == PG_ROW)
+            lane_drop_row(lane, l->batch, 0, why);
+    } else if (verdict == PG_PLACE) {
+        lane_park(lane, why);
+        lane->refused = 0; /* next time others are tried */
     } else {
         struct buf text = {0};
-        buf_printf(&text, "%d rows in a row were refused, so they are not what is wrong: %s", REFUSED_MAX, why);
+        buf_printf(&text, "many rows in a row were refused, so the next ones are kept until others are stored: %s",
+                   why);
         buf_append_char(&text, '\0');
-        lane_trouble(lane, buf_str(&text).p);
+        lane_park(lane, buf_str(&text).p);
         buf_free(&text);
     }
     give_back(l);
@@ -248,11 +252,13 @@ static void refused(struct link *l, const struct pg_error *e) {
     struct buf why = {0};
 
     sentence(&why, l, e);
+    lane_refused(lane, l->batch);
     if (verdict == PG_TYPE && lane->type_suspect)
         verdict = PG_ROW;
     switch (verdict) {
     case PG_ROW:
-        row_refused(l, buf_str(&why).p);
+    case PG_PLACE:
+        row_refused(l, verdict, buf_str(&why).p);
         break;
     case PG_TYPE:
         lane->type_suspect = true;
@@ -262,7 +268,7 @@ static void refused(struct link *l, const struct pg_error *e) {
         break;
     case PG_COLUMNS: /* if the table is gone, reading its columns says so in better words */
     case PG_TABLE:
-        lane_trouble(lane, buf_str(&why).p);
+        lane_park(lane, buf_str(&why).p);
         give_back(l);
         become_idle(l);
         break;

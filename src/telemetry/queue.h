@@ -76,10 +76,15 @@ struct event_batch {
                       the pool clears it when it knows that the transaction was not committed */
     uint64_t transaction; /* pg_current_xact_id of the attempt in doubt */
     mono_t oldest;        /* when its first event came (recovered: when the queue was opened) */
+    bool again;           /* it was given back before, or is a part of one that was */
 };
 /* The oldest events of that kind, up to max_bytes (at least one); NULL: none, or none in memory yet: the segment is
  * being mapped by a helper, ready() follows. in-doubt batches come first, whatever max_bytes says. */
 struct event_batch *event_queue_take(struct event_queue *q, enum record_kind kind, size_t max_bytes);
+/* The same without batches that came back: events that were never taken; in-doubt batches come first here too. */
+struct event_batch *event_queue_take_new(struct event_queue *q, enum record_kind kind, size_t max_bytes);
+/* How many batches came back and were not taken since; without those in doubt. */
+size_t event_queue_returned(const struct event_queue *q, enum record_kind kind);
 /* Bounds and transaction id are in the queue before COMMIT is sent. At most EVENT_BATCHES_IN_DOUBT at once. Again for
  * another attempt, once it is known that the one before did not commit. */
 #define EVENT_BATCHES_IN_DOUBT 1024
