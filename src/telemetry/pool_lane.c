@@ -225,6 +225,10 @@ void lane_drop_row(struct lane *l, struct event_batch *b, size_t i, const char *
     event_batch_drop_row(l->pool->options.queue, b, i);
 }
 
+void lane_lost(struct lane *l, size_t n) {
+    let_go(l, n);
+}
+
 void lane_bisect(struct lane *l, struct event_batch *b) {
     struct event_batch *rest = event_batch_split(l->pool->options.queue, b, b->n / 2);
 

@@ -284,6 +284,12 @@ static void on_sent(struct pg_batch *s, bool stored) {
     struct event_batch *b = l->batch;
 
     CHECK_OBJ_NOTNULL(l, LINK_MAGIC);
+    if (s->unreadable) {
+        lane_lost(lane_of(l, b), s->lost);
+        give_back(l);
+        become_idle(l);
+        return;
+    }
     if (!stored) {
         struct pg_error e = s->error; /* taken over: the next attempt would clear it */
         s->error = (struct pg_error){0};
@@ -380,12 +386,13 @@ static bool must_look(const struct link *l, const struct lane *lane) {
            (t->copy == NULL && mono_since(l->columns_at, l->pool->options.loop->now) > LOOK_AGAIN);
 }
 
-/* Sets aside what is of a newer faucet, or damaged in a way that no checksum shows. True: the others are complete, with
- * all columns that we know and no more. */
+/* Sets aside what is damaged, of a newer faucet, or damaged in a way that no checksum shows. True: the others are
+ * complete, with all columns that we know and no more. */
 static bool look_at(struct lane *lane, struct event_batch *b) {
     struct record_reader r;
     bool complete = true;
 
+    lane_lost(lane, event_batch_verify(lane->pool->options.queue, b));
     for (size_t i = b->n; i > 0; i--)
         if (!record_open(b->records[i - 1], &r) || r.kind != b->kind)
             lane_drop_row(lane, b, i - 1, "its record cannot be read by this version of faucet");

@@ -129,6 +129,8 @@ void lane_give_back(struct lane *l, struct event_batch *b);
 void lane_drop(struct lane *l, struct event_batch *b);
 /* Row i is bad: said, dropped. An empty batch must be given back. */
 void lane_drop_row(struct lane *l, struct event_batch *b, size_t i, const char *why);
+/* event_batch_verify took n rows out of a batch. */
+void lane_lost(struct lane *l, size_t n);
 /* The second half is given back. */
 void lane_bisect(struct lane *l, struct event_batch *b);
 /* The table refuses this batch, for whatever reason. */

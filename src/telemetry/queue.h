@@ -96,6 +96,9 @@ void event_batch_dropped(struct event_queue *q, struct event_batch *b, enum drop
 /* Row i is bad: counted, logged by the caller; it is not handed out again. The batch shrinks; the last row's end leaves
  * an empty batch, which is then given back, stored or dropped (all the same). */
 void event_batch_drop_row(struct event_queue *q, struct event_batch *b, size_t i);
+/* Rows whose pages went missing since they were taken are dropped{corrupt}; returns how many. The batch shrinks, as
+ * above. Costs nothing worth mentioning where none are missing. */
+size_t event_batch_verify(struct event_queue *q, struct event_batch *b);
 /* Bisecting: b keeps its first n (1 … b->n - 1) rows, the rest comes back as a new batch. Not while in doubt. */
 struct event_batch *event_batch_split(struct event_queue *q, struct event_batch *b, size_t n);
 

@@ -335,6 +335,54 @@ void event_batch_drop_row(struct event_queue *q, struct event_batch *e, size_t i
         queue_write_gaps(q);
 }
 
+static bool is_intact(const struct frame_ref *r) {
+    struct frame_view v;
+    struct str record;
+
+    return segment_frame(r->segment, r->offset, &v) && frame_record(&v, &record);
+}
+
+/* Of rows [from, to), all of one segment: the damaged ones go, the others move to `keep`. Returns behind them. */
+static size_t verify_run(struct event_queue *q, struct batch *b, size_t from, size_t to, size_t keep) {
+    struct event_batch *e = &b->public;
+    struct segment *s = b->refs[from].segment;
+    bool hurt = segment_guard_hurt(s->guard);
+    size_t kept = keep;
+
+    if (!hurt && keep == from)
+        return to;
+    for (size_t i = from; i < to; i++) {
+        if (hurt && !is_intact(&b->refs[i])) {
+            frame_go(frame_at(&b->refs[i]), FRAME_DROPPED);
+            e->bytes -= e->records[i].n;
+            continue;
+        }
+        e->records[kept] = e->records[i];
+        b->refs[kept++] = b->refs[i];
+    }
+    size_t lost = to - from - (kept - keep);
+    if (hurt)
+        queue_abandon_segment(q, s);
+    s->pins -= lost;
+    queue_lose(q, s, e->kind, lost);
+    return kept;
+}
+
+size_t event_batch_verify(struct event_queue *q, struct event_batch *e) {
+    struct batch *b = batch_of(q, e);
+    size_t n = e->n, keep = 0;
+
+    for (size_t from = 0, to; from < n; from = to) {
+        for (to = from + 1; to < n && b->refs[to].segment == b->refs[from].segment;)
+            to++;
+        keep = verify_run(q, b, from, to, keep);
+    }
+    e->n = keep;
+    if (keep < n)
+        settle(q);
+    return n - keep;
+}
+
 struct event_batch *event_batch_split(struct event_queue *q, struct event_batch *e, size_t n) {
     struct batch *b = batch_of(q, e), *rest;
 
