@@ -7,7 +7,7 @@
 #include "base/buf.h"
 
 enum pg_verdict {
-    PG_ROW,     /* some row is bad: bisect */
+    PG_ROW,     /* some row is bad, if the columns are what they were: read them again, then bisect */
     PG_PLACE,   /* some row has no place yet (no partition for its day): bisect, keep it, try again later */
     PG_COLUMNS, /* the table is not what it was: read its columns again; if that does not help, as PG_TABLE (PG_TYPE: as
                    PG_ROW) */

@@ -167,6 +167,8 @@ static void look_whether_over(struct lane *l) {
 }
 
 void lane_stored(struct lane *l, struct event_batch *b) {
+    bool fresh = !b->again;
+
     l->pool->batches++;
     l->pool->rows += b->n;
     let_go(l, b->n);
@@ -178,7 +180,7 @@ void lane_stored(struct lane *l, struct event_batch *b) {
         l->flush = lane_waiting(l);
     }
     l->not_before = MONO_NONE;
-    l->type_suspect = false;
+    l->suspect = l->suspect && !fresh;
     l->refused = 0;
     look_whether_over(l);
 }

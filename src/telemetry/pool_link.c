@@ -13,6 +13,7 @@
 #define IDLE_ONE        (60 * DUR_S)
 #define IDLE_MORE       (10 * DUR_S)
 #define LOOK_AGAIN      (60 * DUR_S) /* at a table that takes nothing */
+#define KNOWN_FOR       (10 * DUR_S) /* what the columns are, where rows are refused */
 #define DOUBT_PAUSE_MAX (10 * DUR_S)
 
 static struct lane *lane_of(struct link *l, const struct event_batch *b) {
@@ -246,6 +247,18 @@ static void row_refused(struct link *l, enum pg_verdict verdict, const char *why
     become_idle(l);
 }
 
+/* Another type of a column makes good rows look bad. False: it is to be read again before any is blamed. */
+static bool knows_columns(const struct link *l, struct lane *lane) {
+    mono_t now = l->pool->options.loop->now;
+
+    if (!lane->suspect || mono_since(l->columns_at, now) > KNOWN_FOR)
+        lane->columns_wanted = now;
+    else if (l->columns_at.us >= lane->columns_wanted.us)
+        return true;
+    lane->suspect = true;
+    return false;
+}
+
 static void refused(struct link *l, const struct pg_error *e) {
     struct lane *lane = lane_of(l, l->batch);
     enum pg_verdict verdict = pg_error_verdict(e);
@@ -253,7 +266,9 @@ static void refused(struct link *l, const struct pg_error *e) {
 
     sentence(&why, l, e);
     lane_refused(lane, l->batch);
-    if (verdict == PG_TYPE && lane->type_suspect)
+    if ((verdict == PG_ROW || verdict == PG_TYPE) && !knows_columns(l, lane))
+        verdict = PG_TYPE;
+    else if (verdict == PG_TYPE)
         verdict = PG_ROW;
     switch (verdict) {
     case PG_ROW:
@@ -261,8 +276,6 @@ static void refused(struct link *l, const struct pg_error *e) {
         row_refused(l, verdict, buf_str(&why).p);
         break;
     case PG_TYPE:
-        lane->type_suspect = true;
-        lane->columns_wanted = l->pool->options.loop->now;
         give_back(l);
         become_idle(l);
         break;

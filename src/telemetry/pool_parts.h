@@ -38,7 +38,7 @@ struct lane {
     mono_t parked;     /* back-off of batches that came back, while others are stored */
     struct trouble trouble;
     mono_t columns_wanted; /* columns read earlier are not good enough */
-    bool type_suspect;     /* 22P03 was seen, columns were read again since */
+    bool suspect; /* rows were refused, and columns_wanted was set because of that; no new batch was stored since */
     bool missing_said;
     bool works;           /* something was stored since a new batch was refused */
     unsigned refused;     /* bad rows in a row */

@@ -1,5 +1,7 @@
 /* The pool and a real PostgreSQL that refuses some rows, some tables or some sizes of batches: what others wait for,
  * what is set aside and what is kept. */
+#include <dirent.h>
+
 #include "pool_fixture.h"
 
 static struct server server;
@@ -97,6 +99,119 @@ static void test_no_partition(void **state) {
     assert_int_equal(sql_int(&server, "SELECT count(DISTINCT request_uuid) FROM faucet_http_events"), f->appended);
 }
 
+/* ---- columns that change ---- */
+
+/* While connected, to types whose input functions take the bytes of a record for bad values: no row is blamed. */
+static void test_types_change(void **state) {
+    static const char *const changes[] = {"request_uuid TYPE TEXT", "worker_id TYPE TEXT",
+                                          "request_uuid TYPE BYTEA "
+                                          "USING request_uuid::bytea",
+                                          "elapsed TYPE NUMERIC"};
+    struct fixture *f = *state;
+    sql(&server, "app", SEED_TABLE);
+    fixture_pool(f);
+    fixture_append_many(f, 5);
+    assert_await(f, is_all_stored, 10 * DUR_S);
+    for (size_t i = 0; i < ARRAY_LENGTH(changes); i++) {
+        char text[200];
+        snprintf(text, sizeof text, "ALTER TABLE faucet_http_events ALTER COLUMN %s", changes[i]);
+        sql(&server, "app", text);
+        fixture_append_many(f, 200);
+        assert_await(f, is_nothing_queued, 20 * DUR_S);
+        assert_true(is_all_stored(f));
+    }
+    assert_int_equal(fixture_count(f, "WARN"), 0);
+    assert_int_equal(sql_int(&server, "SELECT count(*) FROM faucet_http_events WHERE worker_id = '1'"), f->appended);
+}
+
+/* ---- records that go bad ---- */
+
+static void open_on_disk(struct fixture *f, char directory[40]) {
+    char *error = NULL;
+
+    strcpy(directory, "/tmp/faucet-test-disk-XXXXXX");
+    assert_non_null(mkdtemp(directory));
+    event_queue_close(f->queue);
+    const struct event_queue_options o = {.loop = f->loop,
+                                          .log = f->log,
+                                          .size = 8 << 20,
+                                          .directory = directory,
+                                          .now = wall_now,
+                                          .ready = fixture_ready,
+                                          .owner = f};
+    f->options.queue = f->queue = event_queue_open(&o, &error);
+    assert_non_null(f->queue);
+}
+
+/* As a disk does that gives EIO from then on. Or removes them. */
+static void each_file(const char *directory, off_t size, bool end) {
+    DIR *d = opendir(directory);
+    char path[400];
+
+    for (struct dirent *e; (e = readdir(d)) != NULL;) {
+        snprintf(path, sizeof path, "%s/%s", directory, e->d_name);
+        if (end)
+            unlink(path);
+        else if (strstr(e->d_name, ".segment") != NULL)
+            assert_int_equal(truncate(path, size), 0);
+    }
+    closedir(d);
+}
+
+static bool is_copy_waiting(struct fixture *f) {
+    (void)f;
+    return sql_int(&server, "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'") == 1;
+}
+
+/* Half of the pages go while COPY waits for the table: what was in them is lost and counted as that, and nothing else.
+ */
+static void lose_pages(struct fixture *f) {
+    char directory[40];
+
+    open_on_disk(f, directory);
+    fixture_append_many(f, 2000);
+    PGconn *c = sql_open(&server, "app");
+    sql_on(c, "BEGIN; LOCK TABLE faucet_http_events");
+    fixture_pool(f);
+    assert_await(f, is_copy_waiting, 10 * DUR_S);
+    each_file(directory, 256 * 1024, false);
+    sql_on(c, "COMMIT");
+    PQfinish(c);
+    assert_await(f, is_settled, 20 * DUR_S);
+    assert_in_range(account(f)->dropped[DROP_CORRUPT], 500, 1500);
+    assert_int_equal(account(f)->dropped[DROP_BAD_ROW], 0);
+    assert_int_equal(account(f)->stored, 2000 - account(f)->dropped[DROP_CORRUPT]);
+    assert_int_equal(sql_int(&server, "SELECT count(*) FROM faucet_http_events"), account(f)->stored);
+    assert_int_equal(sql_int(&server, "SELECT count(*) FROM faucet_http_events WHERE target = 'Worker::a::1'"),
+                     account(f)->stored);
+    pool_free(f->pool);
+    f->pool = NULL;
+    event_queue_close(f->queue);
+    f->queue = NULL;
+    each_file(directory, 0, true);
+    assert_int_equal(rmdir(directory), 0);
+}
+
+static void test_lost_pages(void **state) {
+    sql(&server, "app", SEED_TABLE);
+    lose_pages(*state);
+}
+
+/* All columns are there, so records go as they stand. */
+static void test_lost_pages_of_tuples(void **state) {
+    struct buf text = {0};
+    const struct table *t = record_table(RECORD_HTTP);
+
+    buf_printf(&text, "CREATE TABLE faucet_http_events (");
+    for (size_t i = 0; i < t->n; i++)
+        buf_printf(&text, "%s%s %s", i > 0 ? ", " : "", t->columns[i].name, column_type_name(t->columns[i].type));
+    buf_append(&text, STR(")"));
+    buf_append_char(&text, '\0');
+    sql(&server, "app", buf_str(&text).p);
+    buf_free(&text);
+    lose_pages(*state);
+}
+
 static int begin_group(void **state) {
     (void)state;
     return server_begin(&server, NULL);
@@ -111,8 +226,8 @@ static int end_group(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST(test_burst_of_bad_rows),
-        TEST(test_no_partition),
+        TEST(test_burst_of_bad_rows), TEST(test_no_partition),         TEST(test_types_change),
+        TEST(test_lost_pages),        TEST(test_lost_pages_of_tuples),
     };
     return cmocka_run_group_tests(tests, begin_group, end_group);
 }
