@@ -21,6 +21,8 @@
 #define DOUBT_PAUSE   (200 * DUR_MS)
 #define REFUSED_MIN   16 /* rows in a row: then it may not be the rows */
 #define REFUSED_MAX   1024
+#define SHED_TRIES    6              /* some seconds: it may be mended soon */
+#define SHED_BYTES    ((size_t)4096) /* few: each may be all that a segment is kept for */
 
 static mono_t now_of(const struct lane *l) {
     return l->pool->options.loop->now;
@@ -255,6 +257,36 @@ void lane_park(struct lane *l, const char *why) {
 void lane_trouble(struct lane *l, const char *why) {
     l->works = false;
     lane_park(l, why);
+}
+
+static void say_shed(struct lane *l) {
+    if (!l->trouble.shed)
+        log_warn(l->pool->options.log,
+                 "telemetry to %s: the queue is nearly full, so the oldest %s that were kept are dropped: %s",
+                 l->pool->info->destination, record_table(l->kind)->name, l->trouble.text);
+    l->trouble.shed = true;
+}
+
+/* Of requests only what was refused while others are stored: they are what the queue is for. */
+bool lane_shed(struct lane *l) {
+    struct event_queue *q = l->pool->options.queue;
+    struct event_batch *b;
+
+    if (l->trouble.text == NULL || l->trouble.failures < SHED_TRIES ||
+        (record_table(l->kind)->required && (!l->works || event_queue_returned(q, l->kind) == 0)))
+        return false;
+    b = event_queue_take(q, l->kind, SHED_BYTES);
+    if (b == NULL)
+        return false;
+    if (b->in_doubt) {
+        l->held += b->n;
+        (void)doubt_new(l->pool, b);
+        return true;
+    }
+    say_shed(l);
+    event_batch_dropped(q, b, DROP_FULL);
+    look_whether_over(l);
+    return true;
 }
 
 /* ---- doubts ---- */

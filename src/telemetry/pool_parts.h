@@ -22,6 +22,7 @@ struct trouble {
     char *text;        /* NULL: none */
     unsigned failures; /* in a row */
     mono_t said;
+    bool shed; /* events were dropped because of it */
 };
 
 /* What is sent of one kind, and when. */
@@ -140,6 +141,9 @@ void lane_refused(struct lane *l, const struct event_batch *b);
 void lane_park(struct lane *l, const char *why);
 /* The same; it takes no rows at all. */
 void lane_trouble(struct lane *l, const char *why);
+/* The queue is nearly full: of what is kept because the table has not taken it for a while, the oldest goes. True: some
+ * went. */
+bool lane_shed(struct lane *l);
 struct doubt *doubt_new(struct pool *p, struct event_batch *b);
 void doubt_free(struct doubt *d); /* the batch is somebody else's already */
 

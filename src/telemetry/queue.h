@@ -107,6 +107,8 @@ struct event_batch *event_batch_split(struct event_queue *q, struct event_batch 
 const struct event_account *event_queue_account(const struct event_queue *q, enum record_kind kind);
 /* Bytes of segments that hold something not acknowledged: what `size` limits. */
 size_t event_queue_bytes(const struct event_queue *q);
+/* Soon there is no room: an eighth of `size` is left, or less. Segments count whole, however little they hold. */
+bool event_queue_is_crowded(const struct event_queue *q);
 bool event_queue_on_disk(const struct event_queue *q);
 /* Grows or shrinks (hot). */
 void event_queue_resize(struct event_queue *q, int64_t size);
