@@ -29,6 +29,10 @@ struct pg_error {
 void pg_error_note(struct pg_error *e, const PGresult *r);
 void pg_error_clear(struct pg_error *e);
 enum pg_verdict pg_error_verdict(const struct pg_error *e);
+/* It takes no writes: read_only_sql_transaction, or what only a primary can do. */
+bool pg_error_is_of_standby(const struct pg_error *e);
+/* Less at once may work: it took too long (query_canceled), or too much memory. */
+bool pg_error_is_of_size(const struct pg_error *e);
 /* What mends it, " (…)" for the end of a sentence, or "". table, user: of the one that it happened to. Appends. */
 void pg_error_advice(struct buf *out, const struct pg_error *e, const char *table, const char *user);
 

@@ -21,6 +21,7 @@
 #define DOUBT_PAUSE   (200 * DUR_MS)
 #define REFUSED_MIN   16 /* rows in a row: then it may not be the rows */
 #define REFUSED_MAX   1024
+#define BATCH_MIN     1024
 #define SHED_TRIES    6              /* some seconds: it may be mended soon */
 #define SHED_BYTES    ((size_t)4096) /* few: each may be all that a segment is kept for */
 
@@ -33,7 +34,11 @@ static bool is_due(mono_t at, mono_t now) {
 }
 
 void lane_init(struct lane *l, struct pool *p, enum record_kind kind) {
-    *l = (struct lane){.pool = p, .kind = kind, .average = AVERAGE_FIRST, .refused_max = REFUSED_MIN};
+    *l = (struct lane){.pool = p,
+                       .kind = kind,
+                       .average = AVERAGE_FIRST,
+                       .refused_max = REFUSED_MIN,
+                       .batch_max = p->options.batch_bytes};
     if (lane_waiting(l) > 0)
         l->due = mono_now();
 }
@@ -52,7 +57,7 @@ static size_t ripe(const struct lane *l) {
 }
 
 static bool is_full(const struct lane *l) {
-    return ripe(l) * l->average >= l->pool->options.batch_bytes;
+    return ripe(l) * l->average >= l->batch_max;
 }
 
 size_t lane_bytes(const struct lane *l) {
@@ -107,7 +112,7 @@ static void found_nothing(struct lane *l) {
     size_t n = lane_waiting(l);
 
     /* Much that cannot be had: either the queue reads it in and wakes us soon, or as many requests are under way. */
-    if (n > l->unfinished && (n - l->unfinished) * l->average >= l->pool->options.batch_bytes)
+    if (n > l->unfinished && (n - l->unfinished) * l->average >= l->batch_max)
         l->starved = mono_add(now_of(l), STARVED);
     l->unfinished = n;
     l->flush = 0;
@@ -115,7 +120,7 @@ static void found_nothing(struct lane *l) {
 }
 
 static void took(struct lane *l, const struct event_batch *b) {
-    size_t n = lane_waiting(l), max = l->pool->options.batch_bytes;
+    size_t n = lane_waiting(l), max = l->batch_max;
 
     l->flush = l->flush > b->n ? l->flush - b->n : 0;
     l->starved = MONO_NONE;
@@ -134,7 +139,7 @@ static void took(struct lane *l, const struct event_batch *b) {
 
 struct event_batch *lane_take(struct lane *l) {
     struct event_queue *q = l->pool->options.queue;
-    size_t max = l->pool->options.batch_bytes;
+    size_t max = l->batch_max;
     struct event_batch *b = NULL;
 
     if (l->trouble.text != NULL)
@@ -149,6 +154,19 @@ struct event_batch *lane_take(struct lane *l) {
     l->average = (l->average + b->bytes / (b->n > 0 ? b->n : 1)) / 2 + 1;
     took(l, b);
     return b;
+}
+
+void lane_shrink(struct lane *l, const struct event_batch *b) {
+    size_t half = (b->bytes < l->batch_max ? b->bytes : l->batch_max) / 2;
+
+    l->batch_max = half > BATCH_MIN ? half : BATCH_MIN;
+}
+
+/* Little by little: each step too far costs as long as the server waited. */
+static void grow(struct lane *l) {
+    size_t most = l->pool->options.batch_bytes, next = l->batch_max + l->batch_max / 8 + 1;
+
+    l->batch_max = next < most ? next : most;
 }
 
 /* ---- what becomes of a batch ---- */
@@ -176,6 +194,7 @@ void lane_stored(struct lane *l, struct event_batch *b) {
     let_go(l, b->n);
     event_batch_stored(l->pool->options.queue, b);
     l->works = true;
+    grow(l);
     if (l->refused >= l->refused_max) { /* so it was the rows: they are looked at at once, more of them each time */
         l->refused_max = l->refused_max < REFUSED_MAX ? l->refused_max * 2 : REFUSED_MAX;
         l->parked = MONO_NONE;

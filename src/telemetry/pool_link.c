@@ -55,7 +55,7 @@ static void give_up_with(struct link *l, const struct pg_error *e) {
 
     buf_append(&why, buf_length(&e->message) > 0 ? buf_str(&e->message) : STR("an answer that makes no sense"));
     buf_append_char(&why, '\0');
-    if (strncmp(e->state, "25006", 5) == 0 || strncmp(e->state, "55000", 5) == 0) /* it became a standby */
+    if (pg_error_is_of_standby(e)) /* it became one */
         l->pool->first_host = (l->host + 1) % l->pool->info->hosts_n;
     give_up(l, buf_str(&why).p);
     buf_free(&why);
@@ -66,6 +66,8 @@ static void on_lost(struct pg_session *s, const char *why) {
     struct pool *p = l->pool;
 
     CHECK_OBJ_NOTNULL(l, LINK_MAGIC);
+    if (l->state == LINK_SENDING && l->sending.state == PG_BATCH_COPYING)
+        lane_shrink(lane_of(l, l->batch), l->batch); /* perhaps it took too long for somebody */
     if (l->state != LINK_IDLE) {
         give_up(l, why);
         return;
@@ -259,6 +261,15 @@ static bool knows_columns(const struct link *l, struct lane *lane) {
     return false;
 }
 
+/* It may be fine, but for this table: others go on, by another backend. */
+static void leave_server(struct link *l, const char *why) {
+    struct pool *p = l->pool;
+
+    lane_trouble(lane_of(l, l->batch), why);
+    link_end(l);
+    pool_pump(p);
+}
+
 static void refused(struct link *l, const struct pg_error *e) {
     struct lane *lane = lane_of(l, l->batch);
     enum pg_verdict verdict = pg_error_verdict(e);
@@ -266,6 +277,8 @@ static void refused(struct link *l, const struct pg_error *e) {
 
     sentence(&why, l, e);
     lane_refused(lane, l->batch);
+    if (pg_error_is_of_size(e))
+        lane_shrink(lane, l->batch);
     if ((verdict == PG_ROW || verdict == PG_TYPE) && !knows_columns(l, lane))
         verdict = PG_TYPE;
     else if (verdict == PG_TYPE)
@@ -286,7 +299,10 @@ static void refused(struct link *l, const struct pg_error *e) {
         become_idle(l);
         break;
     case PG_SERVER:
-        give_up_with(l, e);
+        if (e->fatal || e->state[0] == '\0' || pg_error_is_of_standby(e))
+            give_up_with(l, e);
+        else
+            leave_server(l, buf_str(&why).p);
         break;
     }
     buf_free(&why);

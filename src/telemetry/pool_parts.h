@@ -31,6 +31,7 @@ struct lane {
     enum record_kind kind;
     size_t held;       /* events in batches that the pool has */
     size_t average;    /* bytes of an event */
+    size_t batch_max;  /* bytes */
     mono_t due;        /* when all that is there is sent, full batches or not; MONO_NONE: nothing came since */
     size_t flush;      /* events that are still to be taken because of that */
     size_t unfinished; /* queued, but not to be had when it was tried: places that are reserved */
@@ -132,6 +133,8 @@ void lane_drop(struct lane *l, struct event_batch *b);
 void lane_drop_row(struct lane *l, struct event_batch *b, size_t i, const char *why);
 /* event_batch_verify took n rows out of a batch. */
 void lane_lost(struct lane *l, size_t n);
+/* It was too much at once, it seems: the next ones are of half the size. They grow again as they are stored. */
+void lane_shrink(struct lane *l, const struct event_batch *b);
 /* The second half is given back. */
 void lane_bisect(struct lane *l, struct event_batch *b);
 /* The table refuses this batch, for whatever reason. */

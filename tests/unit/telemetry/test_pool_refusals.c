@@ -99,6 +99,136 @@ static void test_no_partition(void **state) {
     assert_int_equal(sql_int(&server, "SELECT count(DISTINCT request_uuid) FROM faucet_http_events"), f->appended);
 }
 
+/* ---- what is kept, and the room it takes ---- */
+
+static void open_queue(struct fixture *f, const char *directory, int64_t size) {
+    char *error = NULL;
+    const struct event_queue_options o = {.loop = f->loop,
+                                          .log = f->log,
+                                          .size = size,
+                                          .directory = directory,
+                                          .now = wall_now,
+                                          .ready = fixture_ready,
+                                          .owner = f};
+
+    event_queue_close(f->queue);
+    f->options.queue = f->queue = event_queue_open(&o, &error);
+    assert_non_null(f->queue);
+}
+
+static void use_clerk(struct fixture *f) {
+    sql(&server, "app", "DO $$ BEGIN CREATE ROLE clerk LOGIN; EXCEPTION WHEN duplicate_object THEN END $$");
+    snprintf(f->connection, sizeof f->connection, "host=%s port=%d user=clerk dbname=app", server.directory,
+             server.port);
+}
+
+#define LOG_TABLE                                                                                                      \
+    "CREATE TABLE faucet_log_events (namespace TEXT, version TEXT, target TEXT, time TIMESTAMPTZ, event_id UUID, "     \
+    "parent_event_id UUID, level TEXT, event_type TEXT, message TEXT, body JSONB);"
+
+static void append_both(struct fixture *f) {
+    if (f->appended < 30000)
+        fixture_append_many(f, 20);
+    if (f->appended % 400 == 0 && f->appended < 30000)
+        fixture_append_log(f, "one that pins a segment");
+}
+
+static bool are_30000_stored(struct fixture *f) {
+    return f->appended == 30000 && is_all_stored(f);
+}
+
+/* Few events that their table does not take lie in as many segments: at last they go, not the requests. */
+static void test_kept_events_fill_the_queue(void **state) {
+    struct fixture *f = *state;
+    const struct event_account *log;
+    open_queue(f, NULL, 2 << 20);
+    use_clerk(f);
+    sql(&server, "app", SEED_TABLE LOG_TABLE "GRANT INSERT ON faucet_http_events TO clerk");
+    fixture_append_log(f, "first");
+    fixture_pool(f);
+    log = event_queue_account(f->queue, RECORD_LOG);
+    assert_await(f, is_in_trouble, 10 * DUR_S);
+    assert_false(fixture_await(f, never, 8 * DUR_S)); /* it may be mended soon */
+    assert_int_equal(log->queued, 1);
+    f->each = append_both;
+    assert_await(f, are_30000_stored, 60 * DUR_S);
+    f->each = NULL;
+    assert_int_equal(account(f)->dropped[DROP_FULL], 0);
+    assert_true(log->dropped[DROP_FULL] > 0 && log->queued > 0);
+    assert_int_equal(log->dropped[DROP_FULL] + log->queued, log->received);
+    assert_int_equal(fixture_count(f, "the queue is nearly full"), 1);
+    assert_said(f, "faucet_log_events that were kept are dropped");
+    sql(&server, "app", "GRANT INSERT ON faucet_log_events TO clerk");
+    pool_free(f->pool); /* its back-off is long by now */
+    fixture_pool(f);
+    assert_await(f, is_nothing_queued, 60 * DUR_S);
+    assert_int_equal(sql_int(&server, "SELECT count(*) FROM faucet_log_events"), log->stored);
+}
+
+/* ---- tables that fail as a server does ---- */
+
+static void append_steadily(struct fixture *f) {
+    static mono_t last;
+    if (mono_since(last, mono_now()) < 20 * DUR_MS)
+        return;
+    last = mono_now();
+    fixture_append(f, "/x", 200);
+    fixture_append_log(f, "x");
+}
+
+/* One table has no disk to grow on, or is locked, or its trigger is broken: the connection stays, the log is quiet. */
+static void test_one_table_fails(void **state) {
+    static const char *const states[] = {"53100", "55P03", "40P01", "XX000"};
+    struct fixture *f = *state;
+    struct pool_status s;
+    sql(&server, "app",
+        SEED_TABLE LOG_TABLE
+        "CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'no space' USING ERRCODE "
+        "= TG_ARGV[0]; END $$");
+    fixture_pool(f);
+    for (size_t i = 0; i < ARRAY_LENGTH(states); i++) {
+        char text[200];
+        snprintf(text, sizeof text,
+                 "DROP TRIGGER IF EXISTS t ON faucet_log_events; CREATE TRIGGER t BEFORE INSERT ON faucet_log_events "
+                 "FOR EACH ROW EXECUTE FUNCTION fail('%s')",
+                 states[i]);
+        sql(&server, "app", text);
+        f->each = append_steadily;
+        assert_false(fixture_await(f, never, 2 * DUR_S));
+        f->each = NULL;
+    }
+    assert_await(f, is_all_stored, 10 * DUR_S);
+    pool_status(f->pool, &s);
+    assert_non_null(s.error);
+    assert_true(s.reachable);
+    assert_int_equal(event_queue_account(f->queue, RECORD_LOG)->stored, 0);
+    assert_in_range(s.reconnects, 0, 3); /* for XX: its backend is left */
+    assert_in_range(fixture_count(f, "\n"), 1, 12);
+    sql(&server, "app", "DROP TRIGGER t ON faucet_log_events");
+    pool_free(f->pool); /* its back-off is long by now */
+    fixture_pool(f);
+    assert_await(f, is_nothing_queued, 40 * DUR_S);
+}
+
+/* A batch that takes longer than the server allows: smaller ones do not. */
+static void test_statement_timeout(void **state) {
+    struct fixture *f = *state;
+    use_clerk(f);
+    sql(&server, "app",
+        SEED_TABLE "GRANT INSERT ON faucet_http_events TO clerk;"
+                   "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.001); "
+                   "RETURN NEW; END $$;"
+                   "CREATE TRIGGER t BEFORE INSERT ON faucet_http_events FOR EACH ROW EXECUTE FUNCTION slow();"
+                   "ALTER ROLE clerk SET statement_timeout = '300ms'");
+    fixture_append_many(f, 2000);
+    fixture_pool(f);
+    bool stored = fixture_await(f, is_all_stored, 40 * DUR_S);
+    sql(&server, "postgres", "ALTER ROLE clerk RESET statement_timeout");
+    assert_true(stored);
+    assert_int_equal(sql_int(&server, "SELECT count(DISTINCT request_uuid) FROM faucet_http_events"), 2000);
+    assert_int_equal(sql_int(&server, "SELECT count(*) FROM faucet_http_events"), 2000);
+}
+
 /* ---- columns that change ---- */
 
 /* While connected, to types whose input functions take the bytes of a record for bad values: no row is blamed. */
@@ -127,20 +257,9 @@ static void test_types_change(void **state) {
 /* ---- records that go bad ---- */
 
 static void open_on_disk(struct fixture *f, char directory[40]) {
-    char *error = NULL;
-
     strcpy(directory, "/tmp/faucet-test-disk-XXXXXX");
     assert_non_null(mkdtemp(directory));
-    event_queue_close(f->queue);
-    const struct event_queue_options o = {.loop = f->loop,
-                                          .log = f->log,
-                                          .size = 8 << 20,
-                                          .directory = directory,
-                                          .now = wall_now,
-                                          .ready = fixture_ready,
-                                          .owner = f};
-    f->options.queue = f->queue = event_queue_open(&o, &error);
-    assert_non_null(f->queue);
+    open_queue(f, directory, 8 << 20);
 }
 
 /* As a disk does that gives EIO from then on. Or removes them. */
@@ -226,7 +345,9 @@ static int end_group(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST(test_burst_of_bad_rows), TEST(test_no_partition),         TEST(test_types_change),
+        TEST(test_burst_of_bad_rows), TEST(test_no_partition),
+        TEST(test_types_change),      TEST(test_kept_events_fill_the_queue),
+        TEST(test_one_table_fails),   TEST(test_statement_timeout),
         TEST(test_lost_pages),        TEST(test_lost_pages_of_tuples),
     };
     return cmocka_run_group_tests(tests, begin_group, end_group);
