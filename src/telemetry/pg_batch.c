@@ -85,11 +85,12 @@ static void on_copy_result(void *owner, const PGresult *r) {
     }
 }
 
-static void append_row(struct buf *out, const struct pg_batch *p, struct str record) {
+/* Its pages may be gone since somebody looked at it: those of a tuple are looked at when all of them were sent. */
+static void append_row(struct buf *out, struct pg_batch *p, struct str record) {
     if (p->tuples)
         buf_append(out, record_tuple(record));
-    else
-        ASSERT(copy_row(out, &p->table->layout, record));
+    else if (!copy_row(out, &p->table->layout, record))
+        p->unreadable = true;
 }
 
 static bool on_fill(void *owner, struct buf *out, size_t want) {
@@ -112,7 +113,9 @@ static bool on_fill(void *owner, struct buf *out, size_t want) {
 static void on_copy_done(void *owner) {
     struct pg_batch *p = owner;
 
-    if (p->error.is || p->transaction == 0) {
+    p->lost = event_batch_verify(p->queue, p->batch);
+    p->unreadable = p->unreadable || p->lost > 0;
+    if (p->error.is || p->transaction == 0 || p->unreadable) {
         refuse(p);
         return;
     }

@@ -29,9 +29,12 @@ struct pg_batch {
     bool begun, ended; /* head and tail of the data */
     uint64_t transaction;
     bool committed;
+    bool unreadable; /* rows were lost on the way: send what is left anew. Not the server's doing; error may say
+                        anything */
+    size_t lost;     /* so many, which the batch does not have any more */
     struct pg_error error;
-    /* Last thing that is done with it. stored: the server said so; the batch is still the owner's. Otherwise error says
-     * why, the transaction is rolled back, the session is ready, and the batch is not in doubt. */
+    /* Last thing that is done with it. stored: the server said so; the batch is still the owner's. Otherwise error or
+     * unreadable say why, the transaction is rolled back, the session is ready, and the batch is not in doubt. */
     void (*done)(struct pg_batch *p, bool stored);
 };
 

@@ -24,17 +24,29 @@ static const struct {
     {"25", PG_SERVER},     /* invalid transaction state */
     {"28", PG_SERVER},     /* invalid authorization */
     {"3D", PG_SERVER},     /* no such database */
-    {"40", PG_SERVER},     /* rollback, deadlock */
-    {"53", PG_SERVER},     /* insufficient resources: disk full, too many connections */
-    {"55", PG_SERVER},     /* not in prerequisite state: a standby; a lock that was not to be had */
-    {"57", PG_SERVER},     /* operator intervention: shut down, cancelled */
+    {"40", PG_TABLE},      /* rollback, deadlock */
+    {"53", PG_TABLE},      /* insufficient resources: the disk or quota of its tablespace is full */
+    {"55P03", PG_TABLE},   /* lock_not_available */
+    {"55", PG_SERVER},     /* not in prerequisite state: a standby */
+    {"57014", PG_TABLE},   /* query_canceled: statement_timeout */
+    {"57", PG_SERVER},     /* operator intervention: shut down */
     {"58", PG_SERVER},     /* system error */
     {"XX", PG_SERVER},     /* internal error */
 };
 
+bool pg_error_is_of_standby(const struct pg_error *e) {
+    return strcmp(e->state, "25006") == 0 || strcmp(e->state, "55000") == 0;
+}
+
+bool pg_error_is_of_size(const struct pg_error *e) {
+    return strcmp(e->state, "57014") == 0 || strcmp(e->state, "53200") == 0;
+}
+
 enum pg_verdict pg_error_verdict(const struct pg_error *e) {
     if (e->fatal || e->state[0] == '\0')
         return PG_SERVER;
+    if (strcmp(e->state, "23514") == 0 && !e->constraint) /* check_violation of nobody's CHECK */
+        return PG_PLACE;
     for (size_t i = 0; i < ARRAY_LENGTH(verdicts); i++)
         if (str_starts(str_of(e->state), str_of(verdicts[i].prefix)))
             return verdicts[i].verdict;
@@ -51,6 +63,7 @@ void pg_error_note(struct pg_error *e, const PGresult *r) {
     e->is = true;
     /* A libpq error has no severity, and nobody knows what the server did. */
     e->fatal = severity == NULL || strcmp(severity, "ERROR") != 0;
+    e->constraint = PQresultErrorField(r, PG_DIAG_CONSTRAINT_NAME) != NULL;
     memset(e->state, 0, sizeof e->state);
     if (state != NULL)
         for (size_t i = 0; i + 1 < sizeof e->state && state[i] != '\0'; i++)

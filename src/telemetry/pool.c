@@ -154,8 +154,16 @@ static void feed_idle(struct pool *p) {
     }
 }
 
+static void make_room(struct pool *p) {
+    if (!event_queue_is_crowded(p->options.queue))
+        return;
+    for (size_t kind = 0; kind < RECORD_KINDS; kind++)
+        p->again |= lane_shed(&p->lanes[kind]);
+}
+
 void pool_pump(struct pool *p) {
     CHECK_OBJ_NOTNULL(p, POOL_MAGIC);
+    make_room(p);
     for (size_t kind = 0; kind < RECORD_KINDS; kind++)
         (void)lane_is_active(&p->lanes[kind]); /* what is due is noted, whoever sends it */
     feed_idle(p);
@@ -237,7 +245,7 @@ void pool_drain(struct pool *p, dur_t timeout) {
     p->connect_at = MONO_NONE;
     for (size_t kind = 0; kind < RECORD_KINDS; kind++) {
         p->lanes[kind].due = p->options.loop->now;
-        p->lanes[kind].not_before = MONO_NONE;
+        p->lanes[kind].not_before = p->lanes[kind].parked = MONO_NONE;
     }
     deadline_set(&p->tick, 0);
 }

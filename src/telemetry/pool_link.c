@@ -13,8 +13,8 @@
 #define IDLE_ONE        (60 * DUR_S)
 #define IDLE_MORE       (10 * DUR_S)
 #define LOOK_AGAIN      (60 * DUR_S) /* at a table that takes nothing */
+#define KNOWN_FOR       (10 * DUR_S) /* what the columns are, where rows are refused */
 #define DOUBT_PAUSE_MAX (10 * DUR_S)
-#define REFUSED_MAX     16 /* rows in a row: then it is not the rows */
 
 static struct lane *lane_of(struct link *l, const struct event_batch *b) {
     return &l->pool->lanes[b->kind];
@@ -55,7 +55,7 @@ static void give_up_with(struct link *l, const struct pg_error *e) {
 
     buf_append(&why, buf_length(&e->message) > 0 ? buf_str(&e->message) : STR("an answer that makes no sense"));
     buf_append_char(&why, '\0');
-    if (strncmp(e->state, "25006", 5) == 0 || strncmp(e->state, "55000", 5) == 0) /* it became a standby */
+    if (pg_error_is_of_standby(e)) /* it became one */
         l->pool->first_host = (l->host + 1) % l->pool->info->hosts_n;
     give_up(l, buf_str(&why).p);
     buf_free(&why);
@@ -66,6 +66,8 @@ static void on_lost(struct pg_session *s, const char *why) {
     struct pool *p = l->pool;
 
     CHECK_OBJ_NOTNULL(l, LINK_MAGIC);
+    if (l->state == LINK_SENDING && l->sending.state == PG_BATCH_COPYING)
+        lane_shrink(lane_of(l, l->batch), l->batch); /* perhaps it took too long for somebody */
     if (l->state != LINK_IDLE) {
         give_up(l, why);
         return;
@@ -219,8 +221,8 @@ static void sentence(struct buf *out, struct link *l, const struct pg_error *e) 
     buf_append_char(out, '\0');
 }
 
-/* A single one is set aside; but when many in a row are refused, nothing is wrong with them. */
-static void row_refused(struct link *l, const char *why) {
+/* A single one is set aside; but when many in a row are refused, it may be that nothing is wrong with them. */
+static void row_refused(struct link *l, enum pg_verdict verdict, const char *why) {
     struct lane *lane = lane_of(l, l->batch);
 
     if (l->batch->n > 1) {
@@ -228,18 +230,44 @@ static void row_refused(struct link *l, const char *why) {
         send_batch(l, l->batch, false);
         return;
     }
-    if (lane->refused < REFUSED_MAX) {
+    if (lane->refused < lane->refused_max) {
         lane->refused++;
-        lane_drop_row(lane, l->batch, 0, why);
+        if (verdict == PG_ROW)
+            lane_drop_row(lane, l->batch, 0, why);
+    } else if (verdict == PG_PLACE) {
+        lane_park(lane, why);
+        lane->refused = 0; /* next time others are tried */
     } else {
         struct buf text = {0};
-        buf_printf(&text, "%d rows in a row were refused, so they are not what is wrong: %s", REFUSED_MAX, why);
+        buf_printf(&text, "many rows in a row were refused, so the next ones are kept until others are stored: %s",
+                   why);
         buf_append_char(&text, '\0');
-        lane_trouble(lane, buf_str(&text).p);
+        lane_park(lane, buf_str(&text).p);
         buf_free(&text);
     }
     give_back(l);
     become_idle(l);
+}
+
+/* Another type of a column makes good rows look bad. False: it is to be read again before any is blamed. */
+static bool knows_columns(const struct link *l, struct lane *lane) {
+    mono_t now = l->pool->options.loop->now;
+
+    if (!lane->suspect || mono_since(l->columns_at, now) > KNOWN_FOR)
+        lane->columns_wanted = now;
+    else if (l->columns_at.us >= lane->columns_wanted.us)
+        return true;
+    lane->suspect = true;
+    return false;
+}
+
+/* It may be fine, but for this table: others go on, by another backend. */
+static void leave_server(struct link *l, const char *why) {
+    struct pool *p = l->pool;
+
+    lane_trouble(lane_of(l, l->batch), why);
+    link_end(l);
+    pool_pump(p);
 }
 
 static void refused(struct link *l, const struct pg_error *e) {
@@ -248,26 +276,33 @@ static void refused(struct link *l, const struct pg_error *e) {
     struct buf why = {0};
 
     sentence(&why, l, e);
-    if (verdict == PG_TYPE && lane->type_suspect)
+    lane_refused(lane, l->batch);
+    if (pg_error_is_of_size(e))
+        lane_shrink(lane, l->batch);
+    if ((verdict == PG_ROW || verdict == PG_TYPE) && !knows_columns(l, lane))
+        verdict = PG_TYPE;
+    else if (verdict == PG_TYPE)
         verdict = PG_ROW;
     switch (verdict) {
     case PG_ROW:
-        row_refused(l, buf_str(&why).p);
+    case PG_PLACE:
+        row_refused(l, verdict, buf_str(&why).p);
         break;
     case PG_TYPE:
-        lane->type_suspect = true;
-        lane->columns_wanted = l->pool->options.loop->now;
         give_back(l);
         become_idle(l);
         break;
     case PG_COLUMNS: /* if the table is gone, reading its columns says so in better words */
     case PG_TABLE:
-        lane_trouble(lane, buf_str(&why).p);
+        lane_park(lane, buf_str(&why).p);
         give_back(l);
         become_idle(l);
         break;
     case PG_SERVER:
-        give_up_with(l, e);
+        if (e->fatal || e->state[0] == '\0' || pg_error_is_of_standby(e))
+            give_up_with(l, e);
+        else
+            leave_server(l, buf_str(&why).p);
         break;
     }
     buf_free(&why);
@@ -278,6 +313,12 @@ static void on_sent(struct pg_batch *s, bool stored) {
     struct event_batch *b = l->batch;
 
     CHECK_OBJ_NOTNULL(l, LINK_MAGIC);
+    if (s->unreadable) {
+        lane_lost(lane_of(l, b), s->lost);
+        give_back(l);
+        become_idle(l);
+        return;
+    }
     if (!stored) {
         struct pg_error e = s->error; /* taken over: the next attempt would clear it */
         s->error = (struct pg_error){0};
@@ -374,12 +415,13 @@ static bool must_look(const struct link *l, const struct lane *lane) {
            (t->copy == NULL && mono_since(l->columns_at, l->pool->options.loop->now) > LOOK_AGAIN);
 }
 
-/* Sets aside what is of a newer faucet, or damaged in a way that no checksum shows. True: the others are complete, with
- * all columns that we know and no more. */
+/* Sets aside what is damaged, of a newer faucet, or damaged in a way that no checksum shows. True: the others are
+ * complete, with all columns that we know and no more. */
 static bool look_at(struct lane *lane, struct event_batch *b) {
     struct record_reader r;
     bool complete = true;
 
+    lane_lost(lane, event_batch_verify(lane->pool->options.queue, b));
     for (size_t i = b->n; i > 0; i--)
         if (!record_open(b->records[i - 1], &r) || r.kind != b->kind)
             lane_drop_row(lane, b, i - 1, "its record cannot be read by this version of faucet");

@@ -22,6 +22,7 @@ struct trouble {
     char *text;        /* NULL: none */
     unsigned failures; /* in a row */
     mono_t said;
+    bool shed; /* events were dropped because of it */
 };
 
 /* What is sent of one kind, and when. */
@@ -30,17 +31,20 @@ struct lane {
     enum record_kind kind;
     size_t held;       /* events in batches that the pool has */
     size_t average;    /* bytes of an event */
+    size_t batch_max;  /* bytes */
     mono_t due;        /* when all that is there is sent, full batches or not; MONO_NONE: nothing came since */
     size_t flush;      /* events that are still to be taken because of that */
     size_t unfinished; /* queued, but not to be had when it was tried: places that are reserved */
-    size_t returned;   /* batches that were given back and not taken again */
     mono_t starved;    /* until then each wake takes: there must be more that the queue is still reading in */
     mono_t not_before; /* back-off */
+    mono_t parked;     /* back-off of batches that came back, while others are stored */
     struct trouble trouble;
     mono_t columns_wanted; /* columns read earlier are not good enough */
-    bool type_suspect;     /* 22P03 was seen, columns were read again since */
+    bool suspect; /* rows were refused, and columns_wanted was set because of that; no new batch was stored since */
     bool missing_said;
-    unsigned refused; /* bad rows in a row */
+    bool works;           /* something was stored since a new batch was refused */
+    unsigned refused;     /* bad rows in a row */
+    unsigned refused_max; /* so many may be set aside; then it may not be the rows */
 };
 
 /* A batch whose COMMIT was not answered. */
@@ -127,10 +131,22 @@ void lane_give_back(struct lane *l, struct event_batch *b);
 void lane_drop(struct lane *l, struct event_batch *b);
 /* Row i is bad: said, dropped. An empty batch must be given back. */
 void lane_drop_row(struct lane *l, struct event_batch *b, size_t i, const char *why);
+/* event_batch_verify took n rows out of a batch. */
+void lane_lost(struct lane *l, size_t n);
+/* It was too much at once, it seems: the next ones are of half the size. They grow again as they are stored. */
+void lane_shrink(struct lane *l, const struct event_batch *b);
 /* The second half is given back. */
 void lane_bisect(struct lane *l, struct event_batch *b);
-/* The table does not take rows: back off, say so, read its columns again before the next attempt. */
+/* The table refuses this batch, for whatever reason. */
+void lane_refused(struct lane *l, const struct event_batch *b);
+/* It does not take rows of that batch: back off, say so, read its columns again before the next attempt. New events are
+ * tried first; while they are stored, only what was refused waits. */
+void lane_park(struct lane *l, const char *why);
+/* The same; it takes no rows at all. */
 void lane_trouble(struct lane *l, const char *why);
+/* The queue is nearly full: of what is kept because the table has not taken it for a while, the oldest goes. True: some
+ * went. */
+bool lane_shed(struct lane *l);
 struct doubt *doubt_new(struct pool *p, struct event_batch *b);
 void doubt_free(struct doubt *d); /* the batch is somebody else's already */
 

@@ -134,6 +134,11 @@ size_t event_queue_bytes(const struct event_queue *q) {
     return bytes;
 }
 
+bool event_queue_is_crowded(const struct event_queue *q) {
+    CHECK_OBJ_NOTNULL(q, EVENT_QUEUE_MAGIC);
+    return q->bytes + queue_segment_size(q) + q->size / 8 > q->size;
+}
+
 bool event_queue_on_disk(const struct event_queue *q) {
     CHECK_OBJ_NOTNULL(q, EVENT_QUEUE_MAGIC);
     return q->directory != NULL;

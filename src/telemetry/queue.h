@@ -76,10 +76,15 @@ struct event_batch {
                       the pool clears it when it knows that the transaction was not committed */
     uint64_t transaction; /* pg_current_xact_id of the attempt in doubt */
     mono_t oldest;        /* when its first event came (recovered: when the queue was opened) */
+    bool again;           /* it was given back before, or is a part of one that was */
 };
 /* The oldest events of that kind, up to max_bytes (at least one); NULL: none, or none in memory yet: the segment is
  * being mapped by a helper, ready() follows. in-doubt batches come first, whatever max_bytes says. */
 struct event_batch *event_queue_take(struct event_queue *q, enum record_kind kind, size_t max_bytes);
+/* The same without batches that came back: events that were never taken; in-doubt batches come first here too. */
+struct event_batch *event_queue_take_new(struct event_queue *q, enum record_kind kind, size_t max_bytes);
+/* How many batches came back and were not taken since; without those in doubt. */
+size_t event_queue_returned(const struct event_queue *q, enum record_kind kind);
 /* Bounds and transaction id are in the queue before COMMIT is sent. At most EVENT_BATCHES_IN_DOUBT at once. Again for
  * another attempt, once it is known that the one before did not commit. */
 #define EVENT_BATCHES_IN_DOUBT 1024
@@ -91,6 +96,9 @@ void event_batch_dropped(struct event_queue *q, struct event_batch *b, enum drop
 /* Row i is bad: counted, logged by the caller; it is not handed out again. The batch shrinks; the last row's end leaves
  * an empty batch, which is then given back, stored or dropped (all the same). */
 void event_batch_drop_row(struct event_queue *q, struct event_batch *b, size_t i);
+/* Rows whose pages went missing since they were taken are dropped{corrupt}; returns how many. The batch shrinks, as
+ * above. Costs nothing worth mentioning where none are missing. */
+size_t event_batch_verify(struct event_queue *q, struct event_batch *b);
 /* Bisecting: b keeps its first n (1 … b->n - 1) rows, the rest comes back as a new batch. Not while in doubt. */
 struct event_batch *event_batch_split(struct event_queue *q, struct event_batch *b, size_t n);
 
@@ -99,6 +107,8 @@ struct event_batch *event_batch_split(struct event_queue *q, struct event_batch 
 const struct event_account *event_queue_account(const struct event_queue *q, enum record_kind kind);
 /* Bytes of segments that hold something not acknowledged: what `size` limits. */
 size_t event_queue_bytes(const struct event_queue *q);
+/* Soon there is no room: an eighth of `size` is left, or less. Segments count whole, however little they hold. */
+bool event_queue_is_crowded(const struct event_queue *q);
 bool event_queue_on_disk(const struct event_queue *q);
 /* Grows or shrinks (hot). */
 void event_queue_resize(struct event_queue *q, int64_t size);

@@ -25,15 +25,20 @@ struct batch *queue_batch_new(enum record_kind kind, uint64_t id) {
     return b;
 }
 
+static void make_room(struct batch *b, size_t rows) {
+    struct event_batch *e = &b->public;
+
+    b->allocated = rows;
+    e->records = realloc(e->records, rows * sizeof e->records[0]);
+    b->refs = realloc(b->refs, rows * sizeof b->refs[0]);
+    XXXASSERT(e->records != NULL && b->refs != NULL);
+}
+
 void queue_batch_add(struct batch *b, struct segment *s, size_t offset, struct str record) {
     struct event_batch *e = &b->public;
 
-    if (e->n == b->allocated) {
-        b->allocated = b->allocated == 0 ? 256 : b->allocated * 2;
-        e->records = realloc(e->records, b->allocated * sizeof e->records[0]);
-        b->refs = realloc(b->refs, b->allocated * sizeof b->refs[0]);
-        XXXASSERT(e->records != NULL && b->refs != NULL);
-    }
+    if (e->n == b->allocated)
+        make_room(b, b->allocated == 0 ? 256 : b->allocated * 2);
     b->refs[e->n] = (struct frame_ref){s, offset};
     e->records[e->n++] = record;
     e->bytes += record.n;
@@ -202,7 +207,7 @@ static void cut_to(struct event_queue *q, struct batch *b, size_t max) {
     }
 }
 
-struct event_batch *event_queue_take(struct event_queue *q, enum record_kind kind, size_t max_bytes) {
+static struct event_batch *take(struct event_queue *q, enum record_kind kind, size_t max_bytes, bool returned) {
     struct batch *b;
 
     CHECK_OBJ_NOTNULL(q, EVENT_QUEUE_MAGIC);
@@ -211,7 +216,7 @@ struct event_batch *event_queue_take(struct event_queue *q, enum record_kind kin
         list_move(&q->taken, &b->public.node);
         return &b->public;
     }
-    if ((b = first_of(&q->returned[kind], kind)) != NULL) {
+    if (returned && (b = first_of(&q->returned[kind], kind)) != NULL) {
         list_move(&q->taken, &b->public.node);
         cut_to(q, b, max_bytes);
         return &b->public;
@@ -227,6 +232,20 @@ struct event_batch *event_queue_take(struct event_queue *q, enum record_kind kin
     find_oldest(q, b);
     list_append(&q->taken, &b->public.node);
     return &b->public;
+}
+
+struct event_batch *event_queue_take(struct event_queue *q, enum record_kind kind, size_t max_bytes) {
+    return take(q, kind, max_bytes, true);
+}
+
+struct event_batch *event_queue_take_new(struct event_queue *q, enum record_kind kind, size_t max_bytes) {
+    return take(q, kind, max_bytes, false);
+}
+
+size_t event_queue_returned(const struct event_queue *q, enum record_kind kind) {
+    CHECK_OBJ_NOTNULL(q, EVENT_QUEUE_MAGIC);
+    ASSERT(kind < RECORD_KINDS);
+    return q->returned[kind].length;
 }
 
 /* ---- what became of it ---- */
@@ -285,6 +304,7 @@ static void end_doubt(struct event_queue *q, struct batch *b) {
 void event_batch_give_back(struct event_queue *q, struct event_batch *e) {
     struct batch *b = batch_of(q, e);
 
+    e->again = true;
     if (e->n > 0 && e->in_doubt) {
         list_move(&q->doubtful, &e->node);
         return;
@@ -315,12 +335,62 @@ void event_batch_drop_row(struct event_queue *q, struct event_batch *e, size_t i
         queue_write_gaps(q);
 }
 
+static bool is_intact(const struct frame_ref *r) {
+    struct frame_view v;
+    struct str record;
+
+    return segment_frame(r->segment, r->offset, &v) && frame_record(&v, &record);
+}
+
+/* Of rows [from, to), all of one segment: the damaged ones go, the others move to `keep`. Returns behind them. */
+static size_t verify_run(struct event_queue *q, struct batch *b, size_t from, size_t to, size_t keep) {
+    struct event_batch *e = &b->public;
+    struct segment *s = b->refs[from].segment;
+    bool hurt = segment_guard_hurt(s->guard);
+    size_t kept = keep;
+
+    if (!hurt && keep == from)
+        return to;
+    for (size_t i = from; i < to; i++) {
+        if (hurt && !is_intact(&b->refs[i])) {
+            frame_go(frame_at(&b->refs[i]), FRAME_DROPPED);
+            e->bytes -= e->records[i].n;
+            continue;
+        }
+        e->records[kept] = e->records[i];
+        b->refs[kept++] = b->refs[i];
+    }
+    size_t lost = to - from - (kept - keep);
+    if (hurt)
+        queue_abandon_segment(q, s);
+    s->pins -= lost;
+    queue_lose(q, s, e->kind, lost);
+    return kept;
+}
+
+size_t event_batch_verify(struct event_queue *q, struct event_batch *e) {
+    struct batch *b = batch_of(q, e);
+    size_t n = e->n, keep = 0;
+
+    for (size_t from = 0, to; from < n; from = to) {
+        for (to = from + 1; to < n && b->refs[to].segment == b->refs[from].segment;)
+            to++;
+        keep = verify_run(q, b, from, to, keep);
+    }
+    e->n = keep;
+    if (keep < n)
+        settle(q);
+    return n - keep;
+}
+
 struct event_batch *event_batch_split(struct event_queue *q, struct event_batch *e, size_t n) {
     struct batch *b = batch_of(q, e), *rest;
 
     ASSERT(n > 0 && n < e->n && !e->in_doubt);
     end_doubt(q, b); /* of an attempt that is known not to have committed */
     rest = queue_batch_new(e->kind, account_new_batch(&q->account));
+    rest->public.again = e->again;
+    make_room(rest, e->n - n); /* many a part is a single row */
     for (size_t i = n; i < e->n; i++) {
         queue_batch_add(rest, b->refs[i].segment, b->refs[i].offset, e->records[i]);
         e->bytes -= e->records[i].n;

@@ -228,7 +228,7 @@ static inline int fixture_count(struct fixture *f, const char *words) {
     do {                                                                                                               \
         if (fixture_count(f, words) == 0) {                                                                            \
             char *said = fixture_log(f);                                                                               \
-            print_message("%s\n", said);                                                                               \
+            puts(said);                                                                                                \
             free(said);                                                                                                \
             fail_msg("the log does not say: %s", words);                                                               \
         }                                                                                                              \
@@ -238,7 +238,7 @@ static inline int fixture_count(struct fixture *f, const char *words) {
     do {                                                                                                               \
         if (!fixture_await(f, condition, most)) {                                                                      \
             char *said = fixture_log(f);                                                                               \
-            print_message("%s\n", said);                                                                               \
+            puts(said);                                                                                                \
             free(said);                                                                                                \
             fail_msg("%s did not come true", #condition);                                                              \
         }                                                                                                              \
@@ -302,7 +302,7 @@ static inline void fixture_free(struct fixture *f) {
     unlink(f->log_path);
 }
 
-static inline void fixture_append(struct fixture *f, const char *path, int status) {
+static inline void fixture_append_at(struct fixture *f, const char *path, int status, wall_t time) {
     struct uuid u = uuid_v7(wall_now());
     struct ip ip;
 
@@ -318,7 +318,7 @@ static inline void fixture_append(struct fixture *f, const char *path, int statu
     record_text(&f->record, COLUMN_OF_HTTP_path, str_of(path));
     record_text(&f->record, COLUMN_OF_HTTP_http_version, STR("HTTP/1.1"));
     record_text(&f->record, COLUMN_OF_HTTP_user_agent, STR("Mozilla/5.0 (X11; Linux x86_64) \xc3\xa9"));
-    record_time(&f->record, COLUMN_OF_HTTP_time, wall_now());
+    record_time(&f->record, COLUMN_OF_HTTP_time, time);
     record_text(&f->record, COLUMN_OF_HTTP_app, STR("a"));
     record_integer(&f->record, COLUMN_OF_HTTP_status, status);
     record_integer(&f->record, COLUMN_OF_HTTP_elapsed, (int64_t)f->appended);
@@ -328,6 +328,10 @@ static inline void fixture_append(struct fixture *f, const char *path, int statu
     f->appended++;
     if (f->pool != NULL)
         pool_wake(f->pool);
+}
+
+static inline void fixture_append(struct fixture *f, const char *path, int status) {
+    fixture_append_at(f, path, status, wall_now());
 }
 
 static inline void fixture_append_many(struct fixture *f, size_t n) {

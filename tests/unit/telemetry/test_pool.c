@@ -208,7 +208,7 @@ static void test_all_bad(void **state) {
     fixture_pool(f);
     assert_await(f, is_in_trouble, 20 * DUR_S);
     assert_false(fixture_await(f, never, DUR_S));
-    assert_said(f, "rows in a row were refused");
+    assert_said(f, "many rows in a row were refused");
     assert_int_equal(a->dropped[DROP_BAD_ROW], 16);
     sql(&server, "app", "ALTER TABLE faucet_http_events DROP COLUMN theirs");
     assert_await(f, is_nothing_queued, 20 * DUR_S);
