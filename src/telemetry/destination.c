@@ -56,6 +56,7 @@ static struct event_queue *open_queue(struct destination *d, const char *directo
         .loop = d->env->loop,
         .log = d->env->log,
         .helpers = d->env->helpers,
+        .name = d->name,
         .directory = directory,
         .size = directory != NULL || size < MEMORY_SIZE_MAX ? size : MEMORY_SIZE_MAX,
         .now = wall_now,
