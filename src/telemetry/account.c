@@ -40,7 +40,7 @@ struct account_file {
     uint64_t next_batch;
     struct {
         uint64_t recovered, received, stored, carried, dropped[ACCOUNT_REASONS];
-        struct event_gap gaps[GAP_REASONS];
+        struct event_gap gaps[ACCOUNT_REASONS];
     } kind[ACCOUNT_KINDS];
     struct entry entries[EVENT_BATCHES_IN_DOUBT];
 };
@@ -75,7 +75,8 @@ static void load(struct account *a, const struct account_file *f) {
         a->carried[k] = f->kind[k].carried;
         for (size_t r = 0; r < DROP_REASONS; r++)
             a->kinds[k].dropped[r] = f->kind[k].dropped[r];
-        memcpy(a->gaps[k], f->kind[k].gaps, sizeof a->gaps[k]);
+        for (size_t r = 0; r < DROP_REASONS; r++)
+            a->gaps[k][r] = f->kind[k].gaps[r];
     }
     a->fresh = false;
 }
@@ -189,25 +190,6 @@ void account_dropped(struct account *a, enum record_kind kind, enum drop_reason 
     save(a, kind);
 }
 
-static void save_gap(struct account *a, enum record_kind kind, int reason) {
-    if (a->file != NULL)
-        a->file->kind[kind].gaps[reason] = a->gaps[kind][reason];
-}
-
-void account_gap(struct account *a, enum record_kind kind, int reason, wall_t now) {
-    struct event_gap *g = &a->gaps[kind][reason];
-
-    if (g->n++ == 0)
-        g->began = now;
-    g->ended = now;
-    save_gap(a, kind, reason);
-}
-
-void account_gap_written(struct account *a, enum record_kind kind, int reason) {
-    a->gaps[kind][reason] = (struct event_gap){0};
-    save_gap(a, kind, reason);
-}
-
 uint64_t account_new_batch(struct account *a) {
     uint64_t id = a->next_batch++;
 
@@ -249,6 +231,41 @@ uint64_t account_reconcile(struct account *a, enum record_kind kind, uint64_t fo
     a->carried[kind] = found;
     save(a, kind);
     return corrupt;
+}
+
+/* ---- gaps ---- */
+
+static void save_gap(struct account *a, enum record_kind kind, enum drop_reason why) {
+    if (a->file != NULL)
+        a->file->kind[kind].gaps[why] = a->gaps[kind][why];
+}
+
+uint64_t account_untold(const struct account *a, enum record_kind kind, enum drop_reason why) {
+    uint64_t dropped = a->kinds[kind].dropped[why], told = a->gaps[kind][why].told;
+
+    return kind != RECORD_GAP && dropped > told ? dropped - told : 0;
+}
+
+void account_gap_widen(struct account *a, enum record_kind kind, enum drop_reason why, wall_t began, wall_t ended) {
+    struct event_gap *g = &a->gaps[kind][why];
+
+    if (g->began.us == 0 || began.us < g->began.us)
+        g->began = began;
+    if (g->ended.us == 0 || ended.us > g->ended.us)
+        g->ended = ended;
+    save_gap(a, kind, why);
+}
+
+void account_gap_told(struct account *a, enum record_kind kind, enum drop_reason why, uint64_t n) {
+    a->gaps[kind][why] = (struct event_gap){.told = a->gaps[kind][why].told + n};
+    save_gap(a, kind, why);
+}
+
+void account_gap_untell(struct account *a, enum record_kind kind, enum drop_reason why, uint64_t n) {
+    struct event_gap *g = &a->gaps[kind][why];
+
+    g->told -= n < g->told ? n : g->told; /* less was told where the account was begun anew since */
+    save_gap(a, kind, why);
 }
 
 /* ---- batches in doubt ---- */

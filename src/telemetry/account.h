@@ -13,11 +13,11 @@
 
 #include "telemetry/queue.h"
 
-enum { GAP_FULL, GAP_NO_SPACE, GAP_REASONS }; /* of enum drop_reason those that refuse events at the door */
-
+/* Of what was dropped for one reason, that of which no row of faucet_gaps tells yet: dropped - told events, so that no
+ * way of dropping one can forget it. */
 struct event_gap {
-    wall_t began, ended;
-    uint64_t n; /* 0: none */
+    wall_t began, ended; /* .us 0: nobody said when */
+    uint64_t told;
 };
 
 struct account_file; /* on disk */
@@ -25,7 +25,7 @@ struct account_file; /* on disk */
 struct account {
     struct event_account kinds[RECORD_KINDS];
     uint64_t carried[RECORD_KINDS]; /* of `queued`: those counted as recovered */
-    struct event_gap gaps[RECORD_KINDS][GAP_REASONS];
+    struct event_gap gaps[RECORD_KINDS][DROP_REASONS];
     uint64_t next_batch;
     struct account_file *file; /* NULL: in memory */
     int guard;
@@ -43,12 +43,20 @@ void account_close(struct account *a);
 void account_received(struct account *a, enum record_kind kind);                      /* and queued */
 void account_refused(struct account *a, enum record_kind kind, enum drop_reason why); /* received and dropped */
 void account_dropped(struct account *a, enum record_kind kind, enum drop_reason why, bool carried, uint64_t n);
-void account_gap(struct account *a, enum record_kind kind, int reason, wall_t now);
-void account_gap_written(struct account *a, enum record_kind kind, int reason);
 uint64_t account_new_batch(struct account *a);
 /* After recovery: `found` events of that kind are in the segments, `damaged` were seen there and are of no use (counts
  * only when the account is fresh). Returns how many are newly counted as corrupt. */
 uint64_t account_reconcile(struct account *a, enum record_kind kind, uint64_t found, uint64_t damaged);
+
+/* ---- gaps ---- */
+/* How many dropped events no row tells of. Of rows of faucet_gaps themselves: always 0, as nobody could be told. */
+uint64_t account_untold(const struct account *a, enum record_kind kind, enum drop_reason why);
+/* Some of them were from `began` to `ended`. */
+void account_gap_widen(struct account *a, enum record_kind kind, enum drop_reason why, wall_t began, wall_t ended);
+/* A row tells of n of them, and of all that is known about when. */
+void account_gap_told(struct account *a, enum record_kind kind, enum drop_reason why, uint64_t n);
+/* That row did not arrive. */
+void account_gap_untell(struct account *a, enum record_kind kind, enum drop_reason why, uint64_t n);
 
 /* ---- batches in doubt ---- */
 struct doubt {

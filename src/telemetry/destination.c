@@ -61,6 +61,7 @@ static struct event_queue *open_queue(struct destination *d, const char *directo
         .loop = d->env->loop,
         .log = d->env->log,
         .helpers = d->env->helpers,
+        .name = d->name,
         .directory = directory,
         .size = directory != NULL ? size : memory_size(size),
         .now = wall_now,

@@ -10,23 +10,23 @@
 
 #include "telemetry/queue_parts.h"
 
-static void on_retry(struct deadline *d) {
-    struct event_queue *q = CONTAINER_OF(d, struct event_queue, retry);
-
-    queue_make_ahead(q);
-    if (q->gaps)
+static void tell(struct event_queue *q) {
+    if (queue_has_gaps(q))
         queue_write_gaps(q);
+    deadline_clear(&q->wake); /* the row of a gap would set it */
     if (q->options.ready != NULL)
         q->options.ready(q->options.owner);
 }
 
-static void on_wake(struct deadline *d) {
-    struct event_queue *q = CONTAINER_OF(d, struct event_queue, wake);
+static void on_retry(struct deadline *d) {
+    struct event_queue *q = CONTAINER_OF(d, struct event_queue, retry);
 
-    if (q->gaps)
-        queue_write_gaps(q);
-    if (q->options.ready != NULL)
-        q->options.ready(q->options.owner);
+    queue_make_ahead(q);
+    tell(q);
+}
+
+static void on_wake(struct deadline *d) {
+    tell(CONTAINER_OF(d, struct event_queue, wake));
 }
 
 static struct event_queue *queue_new(const struct event_queue_options *o) {
@@ -48,6 +48,8 @@ static struct event_queue *queue_new(const struct event_queue_options *o) {
     if (o->loop != NULL) {
         deadline_init(&q->retry, o->loop, on_retry);
         deadline_init(&q->wake, o->loop, on_wake);
+        deadline_init(&q->gap_due, o->loop, queue_gap_due);
+        deadline_init(&q->full.later, o->loop, queue_full_later);
     }
     return q;
 }
@@ -102,6 +104,7 @@ void event_queue_close(struct event_queue *q) {
         return;
     CHECK_OBJ(q, EVENT_QUEUE_MAGIC);
     queue_rooms_close(q);
+    queue_find_gaps(q); /* of what was in memory and found no room on disk */
     free_batches(&q->taken);
     free_batches(&q->doubtful);
     for (size_t k = 0; k < RECORD_KINDS; k++) {
@@ -111,6 +114,8 @@ void event_queue_close(struct event_queue *q) {
     if (q->options.loop != NULL) {
         deadline_destroy(&q->retry);
         deadline_destroy(&q->wake);
+        deadline_destroy(&q->gap_due);
+        deadline_destroy(&q->full.later);
     }
     account_close(&q->account);
     free(q->directory);
@@ -147,6 +152,6 @@ bool event_queue_on_disk(const struct event_queue *q) {
 void event_queue_resize(struct event_queue *q, int64_t size) {
     CHECK_OBJ_NOTNULL(q, EVENT_QUEUE_MAGIC);
     q->size = size < 0 ? 0 : (size_t)size;
-    if (q->gaps)
+    if (queue_has_gaps(q))
         queue_write_gaps(q);
 }

@@ -13,7 +13,8 @@
 
 struct event_queue;
 
-/* recovered + received = stored + queued + dropped, always, per kind. */
+/* recovered + received = stored + queued + dropped, always, per kind. Whatever is dropped, but for rows of faucet_gaps
+ * themselves, is told of by a row of faucet_gaps, sooner or later. */
 enum drop_reason { DROP_FULL, DROP_BAD_ROW, DROP_CORRUPT, DROP_NO_TABLE, DROP_NO_SPACE, DROP_REASONS };
 struct event_account {
     uint64_t recovered, received, stored, queued;
@@ -24,6 +25,7 @@ struct event_queue_options {
     struct loop *loop;       /* NULL: nothing is tried again by itself (tools and tests) */
     struct log *log;         /* NULL: says nothing */
     struct helpers *helpers; /* NULL: file work is done at once, in the caller's thread (tools and tests) */
+    const char *name;        /* of this destination, for the log; borrowed; NULL: the directory's */
     const char *directory;   /* of this destination, made if it is not there; NULL: in memory */
     int64_t size;            /* bytes at most (telemetry.queue_size) */
     wall_t (*now)(void);     /* wall_now but in tests */
@@ -32,6 +34,7 @@ struct event_queue_options {
     void (*ready)(void *owner);
     /* Adds to a row of faucet_gaps what the queue does not know: namespace, version, instance. May be NULL. */
     void (*describe_gap)(void *owner, struct record_draft *d);
+    dur_t gap_pause; /* between two rows of faucet_gaps about bad rows, damage or a missing table; 0: 10 minutes */
     void *owner;
 };
 /* Recovers what is there: torn tails and damaged records are counted dropped{corrupt}; records found only reserved get
@@ -110,6 +113,8 @@ size_t event_queue_bytes(const struct event_queue *q);
 /* Soon there is no room: an eighth of `size` is left, or less. Segments count whole, however little they hold. */
 bool event_queue_is_crowded(const struct event_queue *q);
 bool event_queue_on_disk(const struct event_queue *q);
+/* Gaps whose rows wait for a pause to be over become rows now, as far as there is room: nothing more will come. */
+void event_queue_end_gaps(struct event_queue *q);
 /* Grows or shrinks (hot). */
 void event_queue_resize(struct event_queue *q, int64_t size);
 

@@ -1,21 +1,15 @@
 /*
  * The producers' side: a record is copied behind the last one, with its CRC,
- * and published by one store. What cannot be taken is counted, and a gap is
- * opened that becomes a row as soon as there is room.
+ * and published by one store. What cannot be taken is counted, and a gap.
  */
-#include "telemetry/columns.h"
 #include "telemetry/queue_parts.h"
 #include "telemetry/segment_guard.h"
 
-static const enum drop_reason gap_drops[GAP_REASONS] = {[GAP_FULL] = DROP_FULL, [GAP_NO_SPACE] = DROP_NO_SPACE};
-
-static bool refuse(struct event_queue *q, enum record_kind kind, enum drop_reason why) {
+static bool refuse(struct event_queue *q, enum record_kind kind, size_t n, enum drop_reason why) {
     account_refused(&q->account, kind, why);
-    for (int r = 0; r < GAP_REASONS && kind != RECORD_GAP; r++)
-        if (gap_drops[r] == why) {
-            account_gap(&q->account, kind, r, queue_wall(q));
-            q->gaps = true;
-        }
+    queue_note_gap_now(q, kind, why);
+    if (why == DROP_BAD_ROW)
+        queue_say_too_long(q, kind, n);
     return false;
 }
 
@@ -48,7 +42,7 @@ static bool put(struct event_queue *q, enum record_kind kind, struct str record,
         s = write_frame(q, kind, record, slot != NULL ? EVENT_SLOT_ROOM : 0,
                         slot != NULL ? FRAME_RESERVED : FRAME_WHOLE, &offset, &why);
     if (s == NULL)
-        return refuse(q, kind, why);
+        return refuse(q, kind, record.n, why);
     account_received(&q->account, kind);
     s->live++;
     s->kinds[kind].ahead++;
@@ -56,7 +50,7 @@ static bool put(struct event_queue *q, enum record_kind kind, struct str record,
         s->pins++;
         *slot = (struct event_slot){q, s->serial, (uint32_t)offset, kind};
     }
-    if (q->gaps && kind != RECORD_GAP)
+    if (queue_has_gaps(q) && kind != RECORD_GAP)
         queue_write_gaps(q);
     return true;
 }
@@ -137,43 +131,4 @@ void event_queue_finish(struct event_slot *slot, struct str fields) {
 
 void event_queue_abandon(struct event_slot *slot) {
     end_slot(slot, STR_NONE);
-}
-
-/* ---- gaps ---- */
-
-static const char *reason_name(int reason) {
-    return reason == GAP_FULL ? "full" : "no_space";
-}
-
-static bool write_gap(struct event_queue *q, enum record_kind kind, int reason) {
-    const struct event_gap *g = &q->account.gaps[kind][reason];
-    struct uuid id = uuid_v4();
-    struct record_draft gap = {0};
-
-    record_begin(&gap, RECORD_GAP);
-    record_uuid(&gap, COLUMN_OF_GAP_event_id, &id);
-    if (q->options.describe_gap != NULL)
-        q->options.describe_gap(q->options.owner, &gap);
-    record_time(&gap, COLUMN_OF_GAP_time, queue_wall(q));
-    record_text(&gap, COLUMN_OF_GAP_table_name, str_of(record_table(kind)->name));
-    record_text(&gap, COLUMN_OF_GAP_reason, str_of(reason_name(reason)));
-    record_time(&gap, COLUMN_OF_GAP_began, g->began);
-    record_time(&gap, COLUMN_OF_GAP_ended, g->ended);
-    record_integer(&gap, COLUMN_OF_GAP_dropped, g->n > INT64_MAX ? INT64_MAX : (int64_t)g->n);
-    record_end(&gap);
-    bool written = put(q, RECORD_GAP, record_str(&gap), NULL);
-    record_free(&gap);
-    return written;
-}
-
-void queue_write_gaps(struct event_queue *q) {
-    for (size_t k = 0; k < RECORD_KINDS; k++)
-        for (int r = 0; r < GAP_REASONS; r++) {
-            if (q->account.gaps[k][r].n == 0)
-                continue;
-            if (!queue_has_room(q) || !write_gap(q, (enum record_kind)k, r))
-                return;
-            account_gap_written(&q->account, (enum record_kind)k, r);
-        }
-    q->gaps = false;
 }

@@ -90,6 +90,7 @@ void queue_lose(struct event_queue *q, struct segment *s, enum record_kind kind,
                  q->directory != NULL ? " " : "", q->directory != NULL ? q->directory : "", n, record_table(kind)->name,
                  (unsigned long long)s->serial);
     account_dropped(&q->account, kind, DROP_CORRUPT, s->recovered, n);
+    queue_note_gap_now(q, kind, DROP_CORRUPT);
     segment_leave(s, n);
 }
 
@@ -262,9 +263,19 @@ void event_batch_committing(struct event_queue *q, struct event_batch *e, uint64
     e->in_doubt = true;
 }
 
+/* Its rows are counted, and still there to be looked at. */
+static void note_dropped(struct event_queue *q, const struct event_batch *e, enum drop_reason why) {
+    if (e->n == 0)
+        return;
+    if (why == DROP_NO_TABLE)
+        queue_table_is_missing(q, e);
+    queue_note_gap(q, e->kind, why, queue_span(q, e, 0, e->n));
+}
+
 static void end_batch(struct event_queue *q, struct batch *b, bool stored, enum drop_reason why) {
     struct event_batch *e = &b->public;
-    size_t carried = 0;
+    enum record_kind kind = e->kind;
+    size_t n = e->n, carried = 0;
 
     if (!b->marked)
         mark(b);
@@ -279,9 +290,13 @@ static void end_batch(struct event_queue *q, struct batch *b, bool stored, enum 
         segment_leave(b->refs[i].segment, 1);
     }
     account_doubt_end(&q->account, b->doubt);
+    if (!stored)
+        note_dropped(q, e, why);
     queue_batch_free(b);
     settle(q);
-    if (q->gaps)
+    if (stored && n > 0)
+        queue_table_is_there(q, kind);
+    if (queue_has_gaps(q))
         queue_write_gaps(q);
 }
 
@@ -323,6 +338,7 @@ void event_batch_drop_row(struct event_queue *q, struct event_batch *e, size_t i
     ASSERT(i < e->n);
     s = b->refs[i].segment;
     account_dropped(&q->account, e->kind, DROP_BAD_ROW, s->recovered, 1);
+    queue_note_gap(q, e->kind, DROP_BAD_ROW, queue_span(q, e, i, 1));
     frame_go(frame_at(&b->refs[i]), FRAME_DROPPED);
     s->pins--;
     segment_leave(s, 1);
@@ -331,7 +347,7 @@ void event_batch_drop_row(struct event_queue *q, struct event_batch *e, size_t i
     memmove(&e->records[i], &e->records[i + 1], (e->n - i) * sizeof e->records[0]);
     memmove(&b->refs[i], &b->refs[i + 1], (e->n - i) * sizeof b->refs[0]);
     queue_segment_settle(q, s);
-    if (q->gaps)
+    if (queue_has_gaps(q))
         queue_write_gaps(q);
 }
 

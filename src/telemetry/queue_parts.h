@@ -5,7 +5,8 @@
  *   queue_recover.c  what a run before left
  *   queue_make.c     new segments: made one ahead, files used again, memory in place of one
  *   queue_rooms.c    segments in use: mapped while needed, gone when all of them is acknowledged
- *   queue_append.c   the producers' side: append, reserve, finish; gaps
+ *   queue_append.c   the producers' side: append, reserve, finish
+ *   queue_gaps.c     what was dropped: rows of faucet_gaps, lines in the log
  *   queue_batch.c    the pool's side: take, acknowledge, split
  *
  * A frame that is not gone is in exactly one place: ahead of its segment's
@@ -49,6 +50,20 @@ struct batch {
     bool marked; /* its frames bear its id */
 };
 
+/* Of events: when the first and the last of them were. */
+struct event_span {
+    wall_t first, last;
+};
+
+/* New events are dropped for want of room, as the log tells it. */
+struct queue_full {
+    bool is, told; /* it is so; the log said so last */
+    uint64_t n;    /* dropped since the log told of any */
+    wall_t since;  /* when the first of those was */
+    mono_t said;
+    struct deadline later; /* what is not said now, or the log would be full of it */
+};
+
 struct event_queue {
     unsigned magic;
 #define EVENT_QUEUE_MAGIC 0x0e0e9a3e
@@ -72,7 +87,12 @@ struct event_queue {
     int make_error; /* of the last attempt; 0: it worked */
     struct deadline retry, wake;
 
-    bool gaps; /* some gap is not a row yet */
+    bool gaps;                   /* some gap can be a row as soon as there is room */
+    bool no_table[RECORD_KINDS]; /* the last batch found none */
+    mono_t gap_written[RECORD_KINDS][DROP_REASONS];
+    struct deadline gap_due;
+    struct queue_full full;
+    mono_t said_too_long;
     struct frame_refs late[RECORD_KINDS];
     struct list taken, doubtful, returned[RECORD_KINDS]; /* of struct batch */
 };
@@ -118,7 +138,26 @@ void queue_make_finish(struct event_queue *q);
 /* ---- queue_append.c ---- */
 /* Adds what there is room for. */
 void queue_finish_frame(struct frame_view *v, struct str fields);
+
+/* ---- queue_gaps.c ---- */
+/* Some were dropped, and are counted. Not of gaps themselves: nothing happens then. */
+void queue_note_gap(struct event_queue *q, enum record_kind kind, enum drop_reason why, struct event_span when);
+void queue_note_gap_now(struct event_queue *q, enum record_kind kind, enum drop_reason why);
+/* Of what is untold, after recovery and before the end; what nobody dated was now. */
+void queue_find_gaps(struct event_queue *q);
+/* Those that are due become rows, as far as there is room; ready() follows. */
 void queue_write_gaps(struct event_queue *q);
+static inline bool queue_has_gaps(const struct event_queue *q) {
+    return q->gaps || q->full.is;
+}
+/* When rows from, from + 1 … of a batch were. */
+struct event_span queue_span(const struct event_queue *q, const struct event_batch *b, size_t from, size_t n);
+/* The batch, whose rows are still there, was dropped for want of its table. */
+void queue_table_is_missing(struct event_queue *q, const struct event_batch *b);
+void queue_table_is_there(struct event_queue *q, enum record_kind kind);
+void queue_say_too_long(struct event_queue *q, enum record_kind kind, size_t n);
+void queue_gap_due(struct deadline *d);    /* of gap_due */
+void queue_full_later(struct deadline *d); /* of full.later */
 
 /* ---- queue_batch.c ---- */
 struct batch *queue_batch_new(enum record_kind kind, uint64_t id);

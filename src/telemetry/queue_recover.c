@@ -281,9 +281,8 @@ static void reconcile(struct recovery *r) {
         uint64_t n = found(r, kind);
         all += n;
         corrupt += account_reconcile(&q->account, kind, n, r->damaged[k]);
-        for (int reason = 0; reason < GAP_REASONS; reason++)
-            q->gaps |= q->account.gaps[k][reason].n > 0;
     }
+    queue_find_gaps(q);
     if ((all > 0 || corrupt > 0) && q->options.log != NULL)
         log_info(q->options.log,
                  "telemetry queue %s: %llu events found, %zu of them unfinished when faucet died; %llu damaged",

@@ -84,6 +84,7 @@ static void clean(struct deadline *deadline) {
     LIST_FOREACH (&t->destinations, struct destination, d, node) {
         if (d->state != DESTINATION_DRAINING)
             continue;
+        event_queue_end_gaps(d->queue);
         if (destination_is_needed(t, d)) {
             again = true;
             continue;

@@ -61,6 +61,8 @@ void telemetry_stop(struct telemetry *t, dur_t timeout, void (*stopped)(void *ow
     t->stop_until = mono_add(mono_now(), timeout);
     LIST_FOREACH (&t->destinations, struct destination, d, node) {
         d->silent_since = mono_now();
+        if (d->pool != NULL)
+            event_queue_end_gaps(d->queue);
         d->drained = d->pool == NULL || timeout <= 0 || destination_is_empty(d);
         if (d->drained)
             continue;

@@ -1,6 +1,6 @@
 /*
- * kill -9 at any moment of a process that appends, reserves, finishes, commits
- * and acknowledges, and of one that recovers: every event is there exactly
+ * kill -9 at any moment of a process that appends, reserves, finishes, commits,
+ * acknowledges and drops, and of one that recovers: every event is there exactly
  * once, in the form its state asks for. The seeds are fixed; the moments are not.
  */
 #include "queue_fixture.h"
@@ -24,6 +24,8 @@ enum event_state {
     COMMITTED, /* in a batch whose COMMIT is under way */
     STORING,
     STORED,
+    DROPPING, /* set aside by the pool */
+    DROPPED,
     REFUSED
 };
 
@@ -88,6 +90,14 @@ static void set_states(struct child *c, const struct event_batch *b, enum event_
         c->shared->state[number_of(b->records[i]) - c->base] = (uint8_t)s;
 }
 
+static void child_drop_first(struct child *c, struct event_batch *b) {
+    int64_t i = number_of(b->records[0]) - c->base;
+
+    c->shared->state[i] = DROPPING;
+    event_batch_drop_row(c->queue, b, 0);
+    c->shared->state[i] = DROPPED;
+}
+
 static void child_send(struct child *c) {
     struct event_batch *b = event_queue_take(c->queue, RECORD_HTTP, 1 + (size_t)dice(40000));
     uint64_t *numbers;
@@ -96,6 +106,8 @@ static void child_send(struct child *c) {
     if (b == NULL)
         return;
     if (!b->in_doubt && dice(4) == 0) {
+        if (dice(2) == 0)
+            child_drop_first(c, b);
         event_batch_give_back(c->queue, b);
         return;
     }
@@ -177,6 +189,7 @@ static bool is_right(enum event_state s, uint8_t found) {
     switch (s) {
     case NOTHING:
     case STORED:
+    case DROPPED:
     case REFUSED:
         return times == 0;
     case APPENDING: /* either; perhaps it was reserved */
@@ -192,6 +205,7 @@ static bool is_right(enum event_state s, uint8_t found) {
     case COMMITTED:
         return times == 1 && doubt && !died;
     case STORING:
+    case DROPPING:
         return times <= 1 && !died;
     }
     return false;
@@ -211,11 +225,28 @@ static void check_round(const struct shared *shared, const uint8_t *found, uint6
         fail_msg("round %llu: a batch came back in part", (unsigned long long)round);
 }
 
+/* How many events the rows of gaps tell of. */
+static uint64_t tell(struct event_queue *q) {
+    struct event_batch *b;
+    struct str bytes;
+    uint64_t n = 0;
+
+    event_queue_end_gaps(q);
+    while ((b = event_queue_take(q, RECORD_GAP, 1 << 20)) != NULL) {
+        for (size_t i = 0; i < b->n; i++) {
+            assert_true(record_find(b->records[i], COLUMN_OF_GAP_dropped, &bytes));
+            n += (uint64_t)record_get_integer(bytes);
+        }
+        event_batch_stored(q, b);
+    }
+    return n;
+}
+
 static void test_killed(void **state) {
     struct fixture f;
     struct shared *shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     uint8_t *found = malloc(EVENTS);
-    uint64_t before = 0;
+    uint64_t before = 0, told = 0;
 
     (void)state;
     assert_true(shared != MAP_FAILED);
@@ -252,13 +283,14 @@ static void test_killed(void **state) {
         assert_true(a->recovered + a->received >= before + shared->n - 1);
         assert_true(a->recovered + a->received <= before + shared->n);
         before = a->recovered + a->received;
-        struct event_batch *gap; /* of a queue that was full */
-        while ((gap = event_queue_take(q, RECORD_GAP, 1 << 20)) != NULL)
-            event_batch_stored(q, gap);
+        told += tell(q);
+        assert_true(told >=
+                    a->dropped[DROP_FULL]); /* none is forgotten; killed in between, one row may be there twice */
         check_account(q);
         event_queue_close(q);
     }
     assert_true(before > ROUNDS * 50);
+    assert_true(told > 0);
     free(found);
     munmap(shared, sizeof *shared);
     fixture_end(&f);
