@@ -147,7 +147,7 @@ static void test_gap_after_full(void **state) {
     event_queue_resize(f->queue, 512 * 1024);
     fixture_append(f, "/x", 200);
     for (size_t i = 0; i < 10000; i++)
-        refused += !event_queue_append(f->queue, RECORD_HTTP, buf_str(&f->record));
+        refused += !event_queue_append(f->queue, RECORD_HTTP, record_str(&f->record));
     assert_true(refused > 0);
     fixture_pool(f);
     assert_await(f, is_gap_stored, 10 * DUR_S);
