@@ -12,6 +12,7 @@ import psycopg2.extras
 import pytest
 
 from faucet import BIN, ROOT
+import postgres
 from postgres import Postgres, closed_port
 
 SQL = sorted(glob.glob(os.path.join(ROOT, "sql", "*.sql")))
@@ -166,36 +167,226 @@ def test_a_failing_file_changes_nothing(db):
     assert [r[0] for r in db.query("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")] == ["faucet_gaps"]
 
 
+DOCS = [os.path.join(ROOT, path) for path in ("docs/telemetry.md", "docs/es/telemetria.md")]
+KINDS = dict(zip(["HTTP", "LOG", "WORKER", "SESSION", "CONFIG", "GAP"], TABLES))
+TYPES = {"uuid": "UUID", "text": "TEXT", "integer": "INT", "bigint": "BIGINT", "smallint": "SMALLINT", "inet": "INET", "jsonb": "JSONB",
+         "timestamp with time zone": "TIMESTAMPTZ", "double precision": "DOUBLE PRECISION"}
+SHORT = {"INT4": "INT", "INT8": "BIGINT", "INT2": "SMALLINT", "FLOAT8": "DOUBLE PRECISION"}
+
+
+def read(path):
+    with open(path, encoding="utf-8") as f:
+        return f.read()
+
+
+def defined_columns():
+    """columns.def: table → {column: (type, whether it is in the original faucet's table, meaning)}."""
+    text, tables = read(os.path.join(ROOT, "src/telemetry/columns.def")), {table: {} for table in TABLES}
+    rows = re.findall(r'^(%s)\((\w+),\s*(\w+),\s*(SEED|MORE),\s*((?:"[^"]*"\s*)+)\)$' % "|".join(KINDS), text, re.M)
+    assert len(rows) == len(re.findall(r"^(?:%s)\(" % "|".join(KINDS), text, re.M))
+    for kind, name, type_, seed, meaning in rows:
+        tables[KINDS[kind]][name] = (SHORT.get(type_, type_), kind == "HTTP" and seed == "SEED", "".join(re.findall('"([^"]*)"', meaning)))
+    return tables
+
+
+def documented_columns(doc):
+    """The tables of a document: table → [(column, type, starred, meaning)]."""
+    tables = {}
+    for table, rest in re.findall(r"^### `(faucet_\w+)`\n(.*?)(?=^#)", read(doc) + "\n#", re.M | re.S):
+        tables[table] = [(name, type_, star == " ★", meaning.replace("&lt;", "<").replace("&gt;", ">"))
+                         for name, star, type_, meaning in re.findall(r"^\| `(\w+)`( ★)? \| ([A-Z ]+) \| (.+) \|$", rest, re.M)]
+    return tables
+
+
+def test_columns_mean_the_same_everywhere(filled):
+    """columns.def, the database with its comments, and the English document say the same of every column; the Spanish one has the same
+    columns and types in the same order, and names the same fixed words."""
+    defined = defined_columns()
+    english, spanish = map(documented_columns, DOCS)
+    for table in TABLES:
+        stored = filled.query("SELECT attname, format_type(atttypid, NULL), col_description(attrelid, attnum) FROM pg_attribute "
+                              "WHERE attrelid = %s::regclass AND attnum > 0 AND NOT attisdropped ORDER BY attnum", (table,))
+        assert [(name, TYPES[type_], defined[table][name][1], meaning) for name, type_, meaning in stored] == english[table], table
+        assert {name: row for name, *row in map(list, english[table])} == {name: list(row) for name, row in defined[table].items()}, table
+        assert [row[:3] for row in spanish[table]] == [row[:3] for row in english[table]], table
+        for (name, _, _, meaning), (_, _, _, here) in zip(english[table], spanish[table]):
+            words = re.findall(r"\b[a-z]+(?:_[a-z]+)+\b|\btelemetry\.\w+|\bNULL\b|Worker::<app>::<id>|\b\d\d\d\b", meaning)
+            assert len(here) > 3 and [word for word in words if word not in here] == [], (table, name, here)
+
+
 def test_everything_has_a_comment(filled):
-    views = filled.query("SELECT relname, obj_description(oid) FROM pg_class WHERE relkind = 'v' AND relname LIKE 'faucet%'")
-    assert len(views) == 16 and all(text for _, text in views), views
-    assert filled.query("SELECT a.attrelid::regclass::text, a.attname FROM pg_attribute a WHERE a.attrelid::regclass::text = ANY(%s) AND attnum > 0 "
-                        "AND col_description(a.attrelid, attnum) IS NULL", (TABLES,)) == []
-    docs = [open(os.path.join(ROOT, path)).read() for path in ("docs/telemetry.md", "docs/es/telemetria.md")]
-    for name in [v for v, _ in views] + TABLES:
-        assert all("`%s`" % name in text for text in docs), name
-    for (column,) in filled.query("SELECT DISTINCT attname FROM pg_attribute WHERE attrelid::regclass::text = ANY(%s) AND attnum > 0", (TABLES,)):
-        assert all("`%s`" % column in text for text in docs), column
+    relations = filled.query("SELECT relname, obj_description(oid) FROM pg_class WHERE relkind IN ('v', 'r') AND relname LIKE 'faucet%'")
+    assert len(relations) == 16 + 6 and all(text for _, text in relations), relations
+    for doc in DOCS:
+        assert [name for name, _ in relations if "`%s`" % name not in read(doc)] == []
 
 
-@pytest.mark.parametrize("doc", ["docs/telemetry.md", "docs/es/telemetria.md"])
-def test_questions_of_the_documents_can_be_asked(filled, doc):
-    blocks = re.findall(r"```sql\n(.*?)```", open(os.path.join(ROOT, doc)).read(), re.S)
-    asked = set()
+def test_every_column_of_a_view_is_explained(filled):
+    """By a comment of its own, or, where it is handed on as it is, by that of the table's column."""
+    columns = filled.query("SELECT c.relname, a.attname, col_description(a.attrelid, a.attnum) FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid "
+                           "WHERE c.relkind = 'v' AND c.relname LIKE 'faucet%' AND a.attnum > 0")
+    handed_on = {name for table in defined_columns().values() for name in table}
+    assert len(columns) > 200
+    assert [(view, name) for view, name, text in columns if not text and name not in handed_on] == []
+    of = {(view, name): text for view, name, text in columns}
+    for view in ("faucet_versions", "faucet_version_endpoints"):  # these two say in numbers what decides
+        assert "10 %" in of["faucet_versions", "verdict"] and "30 requests" in of["faucet_versions", "verdict"] and of[view, "verdict"]
+    assert not {view for view, name, text in columns if name == "endpoint" and not text}
+
+
+# ---- the questions of the documents, with their answers --------------------------------------------------------------------
+
+FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:127.0) Gecko/20100101 Firefox/127.0"
+CHROME = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126.0.0.0 Safari/537.36"
+ANA, BEN = {"ip_addr": "10.0.0.1", "user_agent": FIREFOX}, {"ip_addr": "10.0.0.2", "user_agent": CHROME}
+SCRIPT = {"ip_addr": "10.0.0.9", "user_agent": "python-requests/2.31"}
+QUOTED = "0195563e-2f00-7a1b-9c3d-5e6f708192a3"  # by the user of whom the document tells
+CUT = "01955622-b880-7d4e-8f21-6a7b8c9d0e1f"     # whose session was cut
+
+
+def on(day, clock):
+    """2 or 3 March 2026, "9:30:15"."""
+    return dt.datetime(2026, 3, day, *map(int, clock.split(":")), tzinfo=dt.timezone.utc)
+
+
+def shop(db):
+    """Two days of app `sales` with two workers. Monday, version 1.4.1: Ana orders, Ben reads reports, a script fetches a list; worker 2
+    crashes at 9:40. Tuesday, version 1.4.2: orders are slower, reports faster; at 10:00 three exports fill both workers; at 11:00 the daemon
+    is killed, at 13:00 the queue on disk is full."""
+    second = dt.timedelta(seconds=1)
+
+    def row(at, who, path, ms, worker=1, **more):
+        monday = at.day == 2
+        return request(0, **{"time": at, "namespace": "shop", "version": "1.4.1" if monday else "1.4.2", "generation": 1 if monday else 2, "instance": "web1",
+                             "worker_id": worker, "target": "Worker::sales::%d" % worker, "path": path, "request_bytes": 0, "response_bytes": 2000, "ms": ms,
+                             **who, **more})
+    refused = {"namespace": "faucet", "version": None, "generation": None, "worker_id": None, "target": "faucet", "worker_route": None, "status": 503,
+               "error": "queue_full", "queue_us": None, "first_byte_us": None}
+    lost = {"status": None, "elapsed": None, "total_us": None, "request_bytes": None, "response_bytes": None, "first_byte_us": None, "error": "daemon_died"}
+    opened = [row(on(2, "9:00:00"), ANA, "/websocket", 3, status=101, response_bytes=0), row(on(2, "9:10:00"), BEN, "/websocket", 3, 2, status=101, response_bytes=0,
+              request_uuid=CUT), row(on(3, "9:00:00"), ANA, "/websocket", 3, status=101, response_bytes=0)]
+    rows = opened + [row(on(2, "12:00:00") + 60 * i * second, SCRIPT, "/orders.csv", 20) for i in range(5)]
+    for day, order, report in ((2, 100, 800), (3, 150, 700)):
+        rows += [row(on(day, "9:00:00") + 10 * i * second, ANA, "/orders/%d" % (100 * day + i), order + i, 1 + i % 2) for i in range(40)]
+        rows += [row(on(day, "9:30:00") + 30 * i * second, BEN, "/report", report, 1 + (i % 4 == 1), response_bytes=90_000) for i in range(35)]
+    rows.append(row(on(2, "9:40:00"), BEN, "/orders", 1200, 2, method="POST", request_uuid=QUOTED, status=502, error="worker_closed", request_bytes=300))
+    rows += [row(on(3, "10:00:00"), BEN, "/export", 55_000, 1), row(on(3, "10:00:00"), BEN, "/export", 55_000, 2),
+             row(on(3, "10:00:05"), BEN, "/export", 105_000, 1, queue_us=50_000_000),
+             *[row(on(3, "10:00:30"), who, "/sales/export", 1, **refused) for who in (ANA, BEN)],
+             {**row(on(3, "11:00:00"), ANA, "/orders/350", 0), **lost}]
+    db.insert("faucet_http_events", rows)
+    own = {"namespace": "shop", "app": "sales", "instance": "web1"}
+    db.insert("faucet_log_events", [{**own, "time": on(2, "9:40:01"), "event_id": str(uuid.uuid4()), "level": "Error", "event_type": "database",
+                                     "message": "no room for order 412", "request_uuid": QUOTED, "worker_id": 2, "generation": 1}])
+    for worker, generation, pid, version, *events in (
+            (1, 1, 101, "1.4.1", (2, "8:59:50", "started"), (2, "8:59:58", "ready"), (3, "8:00:06", "stopped")),
+            (2, 1, 102, "1.4.1", (2, "8:59:50", "started"), (2, "8:59:59", "ready"), (2, "9:40:01", "crashed")),
+            (2, 1, 103, "1.4.1", (2, "9:40:02", "started"), (2, "9:40:06", "ready"), (3, "8:00:06", "stopped")),
+            (1, 2, 201, "1.4.2", (3, "8:00:00", "started"), (3, "8:00:05", "ready")),
+            (2, 2, 202, "1.4.2", (3, "8:00:00", "started"), (3, "8:00:05", "ready")),
+            (1, 1, 301, "1.4.2", (3, "11:00:10", "started"), (3, "11:00:15", "ready")),
+            (2, 1, 302, "1.4.2", (3, "11:00:10", "started"), (3, "11:00:15", "ready"))):
+        db.insert("faucet_worker_events", [{**own, "worker_id": worker, "generation": generation, "pid": pid, "version": version, "event_id": str(uuid.uuid4()),
+                                            "time": on(day, clock), "event": event, **({"stderr_tail": "cannot allocate vector of size 2.1 Gb"} if event == "crashed" else {})}
+                                           for day, clock, event in events])
+    for user, day, began, ended, word, worker, http in ((ANA, 2, "9:00:00", "9:20:00", "client_closed", 1, opened[0]), (BEN, 2, "9:10:00", "9:40:01", "worker_gone", 2, opened[1]),
+                                                        (ANA, 3, "9:00:00", "9:05:00", "worker_closed", 1, opened[2])):
+        db.insert("faucet_session_events", [{**own, "request_uuid": http["request_uuid"], "version": http["version"], "generation": http["generation"],
+                                             "worker_id": worker, "target": http["target"], "worker_route": "/sales/", "ip_addr": user["ip_addr"], "began": on(day, began),
+                                             "time": on(day, ended), "seconds": (on(day, ended) - on(day, began)).total_seconds(), "bytes_up": 10_000,
+                                             "bytes_down": 250_000, "ended": word}])
+    daemon = {"namespace": "faucet", "instance": "web1", "event_id": str(uuid.uuid4())}
+    db.insert("faucet_config_events", [{**daemon, "time": on(2, "8:59:49"), "event": "boot", "took_us": 200_000}, {**daemon, "time": on(3, "8:00:06"), "event": "reload"},
+                                       {**daemon, "time": on(3, "11:00:09"), "event": "boot", "took_us": 200_000}])
+    db.insert("faucet_gaps", [{**daemon, "time": on(3, "13:05:00"), "table_name": "faucet_http_events", "reason": "full", "began": on(3, "13:00:00"),
+                               "ended": on(3, "13:04:30"), "dropped": 120}])
+
+
+def aggregates():
+    """The continuous aggregates of TimescaleDB: (name, query)."""
+    found = re.findall(r"CREATE MATERIALIZED VIEW IF NOT EXISTS (\w+) WITH \(timescaledb\.continuous[^)]*\) AS(.*?)WITH NO DATA;", read(SQL[-1]), re.S)
+    assert [name for name, _ in found] == ["faucet_health_minutes", "faucet_performance_hours", "faucet_usage_days"]
+    return found
+
+
+@pytest.fixture(scope="module")
+def shop_db(server):
+    """In it, the aggregates are plain tables of what their queries say."""
+    db = Database(server)
+    db.init()
+    shop(db)
+    db.query("CREATE FUNCTION time_bucket(width INTERVAL, at TIMESTAMPTZ) RETURNS TIMESTAMPTZ LANGUAGE sql IMMUTABLE AS "
+             "'SELECT to_timestamp(floor(extract(epoch FROM at) / extract(epoch FROM width)) * extract(epoch FROM width))'")
+    for name, query in aggregates():
+        db.query("CREATE TABLE %s AS %s" % (name, query))
+    return db
+
+
+def worked_questions(doc):
+    """Of a document: (query, answer) each."""
+    return re.findall(r"^```sql\n((?:(?!```).*\n)*)```\n\n```text\n((?:(?!```).*\n)*)```$", read(doc), re.M)
+
+
+def cells(text):
+    """psql's table, however wide it is."""
+    return [[cell.strip() for cell in line.split("|")] for line in text.splitlines() if set(line) - set("-+ ")]
+
+
+def view_of(query):
+    return re.search(r"FROM (faucet_\w+)", query)[1]
+
+
+ENGLISH = worked_questions(DOCS[0])
+
+
+@pytest.mark.parametrize("query, answer", ENGLISH, ids=[view_of(query) for query, _ in ENGLISH])
+def test_worked_question(shop_db, server, query, answer):
+    said = server.psql("-P", "footer=off", "-c", query, dbname=shop_db.name).stdout
+    assert cells(said) == cells(answer) and len(cells(answer)) > 1, said
+
+
+def test_a_worked_question_for_every_view(filled):
+    views = {name for name, in filled.query("SELECT relname FROM pg_class WHERE relkind = 'v' AND relname LIKE 'faucet%'")}
+    assert sorted(view_of(query) for query, _ in ENGLISH) == sorted(views | {name for name, _ in aggregates()})
+    assert worked_questions(DOCS[1]) == ENGLISH  # the Spanish document asks the same, and has the same answers
+
+
+@pytest.mark.parametrize("doc", DOCS)
+def test_other_statements_of_the_documents(db, doc):
+    """Those without an answer: they can be said."""
+    db.init("--roles")
+    blocks = [b for b in re.findall(r"^```sql\n(.*?)^```", read(doc), re.M | re.S) if b not in [query for query, _ in worked_questions(doc)]]
+    assert len(blocks) >= 3
     for block in blocks:
-        if "CREATE ROLE" in block:
-            continue
-        block = re.sub(r"^ALTER ROLE.*$", "", block, flags=re.M).replace("0190b5a2-…", str(uuid.uuid4()))
-        filled.query(block)
-        asked |= set(re.findall(r"FROM (faucet_\w+)", block))
-    assert len(asked) == 9, asked
+        for role in ("faucet_daemon", "faucet_analyst"):  # roles are the server's, and both documents make them
+            block = block.replace(role, role + "_" + db.name)
+        db.query(block)
 
 
 # ---- the views ------------------------------------------------------------------------------------------------------------
 
+# As faucet stores a request that it had only reserved when it was killed: the app had answered, what the client took is not known.
+RESERVED = {"status": None, "elapsed": None, "total_us": None, "first_byte_us": None, "request_bytes": None, "response_bytes": None, "error": "daemon_died"}
+
+
+def test_view_requests(filled):
+    own = {"namespace": "requests"}
+    filled.insert("faucet_http_events", [
+        request(0, **own, path="/orders/17/items/0123456789abcdef", queue_us=30_000, ms=130.5), request(1, **own, status=404, path="/Orders/abc", worker_route="/"),
+        request(2, **own, status=503, error="queue_full", worker_id=None, worker_route=None, target="faucet", path="/sales/x", queue_us=None, first_byte_us=None, ms=2),
+        request(3, **own, queue_us=70_000, **RESERVED), request(4, **own, app=None, target="Worker::old::3", total_us=None, queue_us=None, elapsed=9),
+        request(5, **own, app=None, target="faucet", worker_id=None, worker_route=None, path=None, method=None, status=400)])
+    rows = filled.view("faucet_requests", "time", "namespace = 'requests'")
+    assert [(r["app"], r["endpoint"], r["ms"], r["queue_ms"], r["app_ms"], r["first_byte_ms"], r["failed"]) for r in rows] == [
+        ("sales", "/sales/orders/:n/items/:hex", 130.5, 30, 100.5, 50, False), ("sales", "/Orders/abc", 100, 0, 100, 50, False),
+        ("sales", "/sales/x", 2, None, 2, None, True), ("sales", "/sales/", None, 70, None, None, True), ("old", "/sales/", 9, None, 9, 50, False),
+        (None, None, 100, 0, 100, 50, False)]
+
+
 def test_view_health(filled):
+    """A request of which only the reservation was found is a request and an error; no percentile has it, since its time is not known."""
     filled.insert("faucet_http_events", [request(i, namespace="health", ms=10 * (i + 1)) for i in range(10)] + [
-        request(20, namespace="health", status=500, ms=1000), request(21, namespace="health", status=None, elapsed=None, total_us=None, error="daemon_died"),
+        request(20, namespace="health", status=500, ms=1000), request(21, namespace="health", **RESERVED),
         request(22, namespace="health", status=499, ms=55), request(60, namespace="health", ms=7), request(61, namespace="health", version="1.1", ms=9)])
     rows = filled.view("faucet_health", "minute, version", "namespace = 'health'")
     assert [(r["version"], r["minute"], r["requests"], float(r["per_second"]), r["errors"], float(r["error_percent"]), r["client_left"]) for r in rows] == [
@@ -224,8 +415,11 @@ def test_view_usage(filled):
     assert endpoints["/sales/orders/:n"]["users"] == 2 and endpoints["/sales/orders/:n"]["error_percent"] == 50
     agents = {r["agent"]: (r["requests"], r["users"]) for r in filled.view("faucet_usage_agents", None, "namespace = 'usage' AND day = %s", (day,))}
     assert agents == {"curl": (4, 2), "Chrome": (1, 1), "Edge": (1, 1), "bot": (1, 1), "none": (1, 1), "R": (1, 1), "Python": (1, 1)}
-    users = filled.view("faucet_usage_users", None, "namespace = 'usage' AND day = %s AND user_agent = 'curl/8' AND ip_addr = '10.0.0.1'", (day,))
-    assert [(r["requests"], r["first_seen"], r["last_seen"]) for r in users] == [(3, NOON, NOON + dt.timedelta(seconds=3))]
+    users = {(r["ip_addr"], r["user_agent"]): r for r in filled.view("faucet_usage_users", None, "namespace = 'usage' AND day = %s", (day,))}
+    assert len(users) == 8
+    assert [users["10.0.0.1", "curl/8"][k] for k in ("requests", "sessions", "first_seen", "last_seen")] == [3, 0, NOON, NOON + dt.timedelta(seconds=3)]
+    assert [users["10.0.0.1", chrome][k] for k in ("requests", "sessions")] == [1, 1] and users["10.0.0.2", "curl/8"]["requests"] == 1
+    assert (usage[0]["app"], endpoints["/sales/websocket"]["method"], users["10.0.0.1", None]["app"]) == ("sales", "GET", "sales")
 
 
 def test_view_troubleshooting(filled):
@@ -234,7 +428,7 @@ def test_view_troubleshooting(filled):
     bad["elapsed"], bad["total_us"] = 2000, 2_000_000
     del bad["ms"]
     refused.update(status=503, error="queue_full", worker_id=None, target="faucet", worker_route=None)
-    died.update(status=None, error="daemon_died", elapsed=None, total_us=None)
+    died.update(RESERVED)
     filled.insert("faucet_http_events", [good, bad, refused, died])
     log = {"namespace": "trouble", "target": "Worker::sales::1", "event_type": "sql", "app": "sales"}
     filled.insert("faucet_log_events", [
@@ -247,7 +441,8 @@ def test_view_troubleshooting(filled):
     worker = {"namespace": "trouble", "app": "sales", "instance": "i", "generation": 1, "worker_id": 1}
     filled.insert("faucet_worker_events", [
         {**worker, "time": NOON + dt.timedelta(seconds=3), "event": "crashed", "detail": "was killed by signal 9 (Killed)", "signal": 9, "stderr_tail": "last words"},
-        {**worker, "time": NOON + dt.timedelta(seconds=3), "event": "crashed", "worker_id": 2}, {**worker, "time": NOON + dt.timedelta(seconds=60), "event": "crashed"},
+        {**worker, "time": NOON + dt.timedelta(seconds=3), "event": "crashed", "worker_id": 2}, {**worker, "time": NOON + dt.timedelta(seconds=3), "event": "crashed",
+                                                                                                 "generation": 2}, {**worker, "time": NOON + dt.timedelta(seconds=60), "event": "crashed"},
         {**worker, "time": NOON + dt.timedelta(seconds=3), "event": "crashed", "instance": "j"}, {**worker, "time": NOON + dt.timedelta(seconds=2), "event": "ready"}])
     rows = filled.view("faucet_troubleshooting", "time", "namespace = 'trouble'")
     assert [str(r["request_uuid"]) for r in rows] == [bad["request_uuid"], refused["request_uuid"], died["request_uuid"]]
@@ -285,6 +480,25 @@ def test_view_capacity(filled):
     assert rows[1]["mean_queue_ms"] is None
 
 
+def test_view_worker_lives(filled):
+    at = lambda s: NOON + dt.timedelta(seconds=s)  # noqa: E731
+    own = {"namespace": "lives", "app": "lives", "instance": "lives", "version": "1", "generation": 1, "worker_id": 1, "pid": 8}
+
+    def events(*events, **more):
+        filled.insert("faucet_worker_events", [{**own, **more, "time": at(s), "event": event} for s, event in events])
+    filled.insert("faucet_config_events", [{"instance": "lives", "time": at(s), "event": "boot", "took_us": 4_000_000} for s in (4, 1003)])
+    events((1, "started"), (3, "ready"), (50, "ready"), (60, "crashed"))          # in the middle it refused connections: one life
+    events((61, "started"), (70, "ready"), pid=9)                                 # the boot that ended at 1003 began at 999
+    events((1001, "started"), (1002, "ready"), (1100, "killed"), (1101, "crashed"))  # as in a container, the same numbers again
+    events((5, "started"), (6, "crashed"), (7, "backoff"), worker_id=2, pid=10)   # never ready
+    events((2000, "started"), (2001, "ready"), (2002, "ready"), generation=2, pid=11)
+    events((1, "started"), (2, "ready"), instance="other", pid=12)
+    rows = filled.view("faucet_worker_lives", "ready_at, pid DESC", "namespace = 'lives'")
+    assert [(r["instance"], r["generation"], r["pid"], r["ready_at"], r["ended_at"], r["ended_by"]) for r in rows] == [
+        ("other", 1, 12, at(2), None, None), ("lives", 1, 8, at(3), at(60), "crashed"), ("lives", 1, 9, at(70), at(999), "faucet restarted"),
+        ("lives", 1, 8, at(1002), at(1100), "killed"), ("lives", 2, 11, at(2001), None, None)]
+
+
 def test_view_capacity_without_worker_events(filled):
     own = {"namespace": "bare", "app": "bare", "instance": None}
     filled.insert("faucet_http_events", [request(0, **own, ms=30_000), request(0, **own, worker_id=2, ms=15_000), request(58, **own, ms=2000)])
@@ -301,6 +515,10 @@ def test_view_performance(filled):
     assert [(r["endpoint"], r["requests"], r["p50_ms"], r["max_ms"], r["mean_queue_ms"], r["mean_app_ms"], float(r["queue_percent"]), float(r["share_percent"]))
             for r in rows] == [("/sales/slow/:n", 3, 1000, 1000, 250, 750, 25.0, 75.0), ("/sales/fast", 3, 200, 450, 0, 250, 0.0, 25.0)]
     assert rows[1]["p95_ms"] == pytest.approx(425) and rows[0]["mean_first_byte_ms"] == 50
+    assert [(r["p95_queue_ms"], r["p95_app_ms"]) for r in rows] == [(250, 750), (0, pytest.approx(425))]
+    filled.insert("faucet_http_events", [request(9, namespace="queued", ms=1000 + 100 * i, queue_us=100_000 * i) for i in range(11)])
+    row = filled.view("faucet_performance", None, "namespace = 'queued'")[0]
+    assert (row["mean_queue_ms"], row["p95_queue_ms"], row["p95_app_ms"], row["p95_ms"]) == (500, pytest.approx(950), 1000, pytest.approx(1950))
 
 
 def test_view_load(filled):
@@ -310,6 +528,7 @@ def test_view_load(filled):
     rows = filled.view("faucet_load", "hour, worker_id", "namespace = 'load'")
     assert [(r["worker_id"], r["requests"], float(r["share_percent"]), float(r["even_percent"]), float(r["busy_seconds"]), r["errors"], r["sessions"])
             for r in rows] == [(1, 6, 54.5, 33.3, 0.6, 0, 0), (2, 3, 27.3, 33.3, 0.3, 0, 0), (3, 2, 18.2, 33.3, 0.12, 1, 1), (3, 1, 100.0, 100.0, 0.1, 0, 0)]
+    assert [r["p95_app_ms"] for r in rows] == [100, 100, pytest.approx(96), 100] and {r["generation"] for r in rows} == {1}  # 20 and 100 ms: 96
 
 
 def test_view_versions(filled):
@@ -325,10 +544,24 @@ def test_view_versions(filled):
         ("1.4.1", None, 40, "first"), ("1.4.2", "1.4.1", 43, "slower"), ("1.4.3", "1.4.2", 40, "faster"), ("1.4.4", "1.4.3", 5, "too few")]
     assert versions[1]["p50_ms"] == 150 and versions[1]["p50_change_percent"] == 50 and float(versions[1]["error_percent"]) == 9.3
     assert versions[1]["previous_error_percent"] == 0 and versions[2]["p95_ms"] == pytest.approx(100)
+    assert [r["p95_change_percent"] and float(r["p95_change_percent"]) for r in versions] == [None, 50.0, -33.3, 0.0]
+    assert [((r["first_seen"] - NOON).seconds, (r["last_seen"] - NOON).seconds) for r in versions] == [(0, 39), (100, 402), (200, 239), (300, 304)]
     endpoints = filled.view("faucet_version_endpoints", "endpoint, version", "namespace = 'versions'")
     assert [(r["endpoint"], r["version"], r["previous_version"], r["verdict"]) for r in endpoints] == [
         ("/sales/a", "1.4.1", None, "first"), ("/sales/a", "1.4.2", "1.4.1", "slower"), ("/sales/a", "1.4.3", "1.4.2", "faster"),
         ("/sales/a", "1.4.4", "1.4.3", "too few"), ("/sales/b", "1.4.2", None, "first")]
+    number = lambda v: v if v is None else round(float(v), 3)  # noqa: E731
+    assert [tuple(number(r[k]) for k in ("requests", "previous_requests", "error_percent", "previous_error_percent", "p95_ms", "previous_p95_ms", "p95_change_percent"))
+            for r in endpoints] == [(40, None, 0, None, 100, None, None), (40, 40, 10, 0, 150, 100, 50), (40, 40, 0, 10, 100, 150, -33.3), (5, 40, 0, 0, 100, 100, 0),
+                                    (3, None, 0, None, 10, None, None)]
+
+
+@pytest.mark.parametrize("p95, n, verdict", [(111, 30, "slower"), (110, 30, "same"), (100, 30, "same"), (90, 30, "same"), (89, 30, "faster"), (300, 29, "too few")])
+def test_verdict(filled, p95, n, verdict):
+    own = {"namespace": "verdict %d %d" % (p95, n)}
+    filled.insert("faucet_http_events", [request(i, **own, ms=100) for i in range(30)] + [request(100 + i, **own, version="2", ms=p95) for i in range(n)])
+    for view in ("faucet_versions", "faucet_version_endpoints"):
+        assert [r["verdict"] for r in filled.view(view, "version", "namespace = %s", (own["namespace"],))] == ["first", verdict]
 
 
 def test_view_sessions(filled):
@@ -345,16 +578,29 @@ def test_view_sessions(filled):
          "ended": "worker_gone"}])
     rows = filled.view("faucet_sessions", "began", "namespace = 'sessions'")
     assert [(r["seconds"], r["ended"], r["cut"]) for r in rows] == [(100, "client_closed", False), (300, "drain_timeout", True), (86100, "worker_gone", True)]
+    assert (rows[1]["began"], rows[1]["ended_at"], rows[1]["bytes_up"], rows[1]["bytes_down"]) == (at(50), at(350), 1, 2)
     assert rows[0]["user_agent"] == "Firefox/127" and rows[0]["path"] == "/sales/websocket" and rows[1]["user_agent"] is None
     daily = filled.view("faucet_sessions_daily", "day", "namespace = 'sessions'")
     assert [(r["sessions"], r["users"], r["peak_open"], r["median_seconds"], float(r["hours"]), r["bytes_up"], r["bytes_down"], r["cut"]) for r in daily] == [
         (3, 2, 2, 300, 24.03, 11, 22, 2)]
+    assert daily[0]["p95_seconds"] == pytest.approx(77520)  # of 100, 300 and 86100: nine tenths of the way from the second to the third
+
+
+def test_cut_sessions(filled):
+    """Whatever word a session ended with: it was cut unless the client or the app ended it."""
+    words = re.findall(r'^CLOSE\(\w+, "(\w+)"', read(os.path.join(ROOT, "src/net/close_reason.def")), re.M)
+    assert {"client_closed", "worker_closed", "worker_gone", "worker_error", "drain_timeout", "shutdown"} < set(words)
+    filled.insert("faucet_session_events", [{"namespace": "cut", "app": "cut", "began": NOON, "time": NOON, "seconds": 0, "ended": word} for word in [*words, None]])
+    rows = {r["ended"]: r["cut"] for r in filled.view("faucet_sessions", None, "namespace = 'cut'")}
+    closed = {"client_closed", "client_reset", "client_error", "worker_closed", "tunnel_ended"}
+    assert rows == {None: None, **{word: word not in closed for word in words}}
+    assert filled.view("faucet_sessions_daily", None, "namespace = 'cut'")[0]["cut"] == len(words) - len(closed)
 
 
 def test_view_completeness(filled):
     at = lambda s: NOON + dt.timedelta(seconds=s)  # noqa: E731
     filled.insert("faucet_http_events", [request(i, instance="complete", namespace="complete") for i in range(96)]
-                  + [request(9, instance="complete", namespace="complete", status=None, error="daemon_died")])
+                  + [request(9, instance="complete", namespace="complete", **RESERVED)])
     filled.insert("faucet_log_events", [{"time": NOON, "instance": "complete", "message": "x"}])
     gap = {"instance": "complete", "table_name": "faucet_http_events", "time": at(900)}
     filled.insert("faucet_gaps", [{**gap, "reason": "full", "began": at(100), "ended": at(160), "dropped": 2},
@@ -367,16 +613,41 @@ def test_view_completeness(filled):
 
 
 def test_since_bounds_every_view(db):
+    """Of app and faucet `old` nothing has happened since, but for a worker that lives on; of `new` all has."""
     db.init()
     now = dt.datetime.now(dt.timezone.utc)
-    db.insert("faucet_http_events", [request(0, time=now - dt.timedelta(minutes=5), status=500), request(0, time=now - dt.timedelta(days=3), status=500)])
-    for view in ("faucet_requests", "faucet_health", "faucet_troubleshooting", "faucet_usage_endpoints", "faucet_capacity", "faucet_completeness"):
-        assert len(db.view(view)) == 2, view
-        assert len(db.view(view, settings={"faucet.since": "1 hour"})) == 1, view
+    for name, then in (("old", now - dt.timedelta(days=3)), ("new", now - dt.timedelta(minutes=5))):
+        own = {"app": name, "instance": name, "time": then}
+        db.insert("faucet_http_events", [request(0, **own, status=500)])
+        db.insert("faucet_log_events", [own])
+        db.insert("faucet_session_events", [{**own, "began": then, "seconds": 0}])
+        db.insert("faucet_config_events", [{**own, "event": "boot"}])
+        db.insert("faucet_gaps", [{"instance": name, "time": then, "table_name": "faucet_http_events", "reason": "full", "dropped": 1}])
+        db.insert("faucet_worker_events", [{**own, "pid": pid, "time": then + dt.timedelta(seconds=s), "event": event}
+                                           for pid in (1, 2) for s, event in enumerate(["started", "ready", "crashed"][:3 - (pid == 2)], 1)])
+    views = [name for name, in db.query("SELECT viewname FROM pg_views WHERE viewname LIKE 'faucet%' ORDER BY 1")]
+    assert len(views) == 16
+    for view in views:
+        names = lambda **more: {r.get("app") or r.get("instance") for r in db.view(view, **more)}  # noqa: E731,B023
+        assert names() == {"old", "new"}, view
+        since = db.view(view, settings={"faucet.since": "1 hour"})
+        assert {r.get("app") or r.get("instance") for r in since} == ({"new"} if view != "faucet_worker_lives" else {"old", "new"}), view
+        assert all(r["pid"] == 2 for r in since if r.get("app") == "old")
     db.query("INSERT INTO faucet_http_events (time) SELECT now() - n * INTERVAL '1 minute' FROM generate_series(1, 50000) AS n")
     db.query("ANALYZE faucet_http_events")
     plan = db.query("EXPLAIN SELECT * FROM faucet_health", settings={"faucet.since": "1 hour"})
     assert "faucet_http_events_time" in str(plan), plan
+
+
+def test_since_knows_the_workers_from_before(db):
+    """A worker that has been ready for long is one of those that could answer."""
+    db.init()
+    now = dt.datetime.now(dt.timezone.utc).replace(second=0, microsecond=0)
+    db.insert("faucet_worker_events", [{"app": "sales", "instance": "i", "worker_id": w, "pid": w, "time": now - dt.timedelta(days=3, seconds=-s), "event": event}
+                                       for w in (1, 2) for s, event in enumerate(["started", "ready"])])
+    db.insert("faucet_http_events", [request(0, time=now - dt.timedelta(minutes=5), ms=30_000)])
+    row = db.view("faucet_capacity", settings={"faucet.since": "1 hour"})[0]
+    assert (row["workers"], row["utilisation_percent"]) == (2, 25)
 
 
 # ---- partitions --------------------------------------------------------------------------------------------------------------
@@ -466,6 +737,154 @@ def test_timescale_is_said_to_be_missing(db, server):
     first = db.shape()
     done = server.psql("-f", next(p for p in SQL if "timescale" in p), dbname=db.name)
     assert "WARNING" in done.stderr and "TimescaleDB is not in this database" in done.stderr and db.shape() == first
+
+
+# ---- TimescaleDB, where it is: Debian has no package of it ------------------------------------------------------------------------
+
+def with_timescale():
+    """The directory of a PostgreSQL's programs that has the extension: FAUCET_TEST_TIMESCALE, or an installed one; None."""
+    installed = [os.path.dirname(p) for p in glob.glob("/usr/lib/postgresql/*/bin/postgres")
+                 if os.path.exists("/usr/share/postgresql/%s/extension/timescaledb.control" % p.split("/")[4])]
+    return os.environ.get("FAUCET_TEST_TIMESCALE") or next(iter(installed), None)
+
+
+@pytest.fixture(scope="module", params=["timescale", "apache"])
+def timescale(request):
+    """(a server with it, its licence). Jobs run when the test says so."""
+    if with_timescale() is None:
+        pytest.skip("no server here has TimescaleDB (FAUCET_TEST_TIMESCALE names the directory of one's programs)")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(postgres, "_bin", with_timescale)
+        with Postgres(settings={"shared_preload_libraries": "timescaledb", "timescaledb.license": request.param, "timescaledb.telemetry_level": "off",
+                                "timescaledb.max_background_workers": "0"}) as pg:
+            yield pg, request.param
+
+
+@pytest.fixture
+def hyper(timescale):
+    """A database with the extension in a schema where nobody looks by himself, and requests of five months in a plain table."""
+    db = Database(timescale[0])
+    db.query("CREATE SCHEMA elsewhere; CREATE EXTENSION timescaledb SCHEMA elsewhere")
+    db.init()
+    start = dt.datetime.now(dt.timezone.utc).replace(minute=0, second=0, microsecond=0) - dt.timedelta(days=150)
+    db.insert("faucet_http_events", [request(0, time=start + dt.timedelta(days=i), path="/orders/%d" % i, ms=10 + i, status=500 if i % 7 == 0 else 200,
+                                             request_bytes=1, response_bytes=i) for i in range(150)])
+    return db
+
+
+PAIRS = {"faucet_health_minutes": "faucet_health", "faucet_usage_days": "faucet_usage"}
+
+
+def run(db, job):
+    db.query("CALL elsewhere.run_job(%d)" % job)
+
+
+def jobs(db):
+    """(what, of which relation) → (job, its configuration). Of an aggregate older versions name the table behind it."""
+    return {(what, view or table): (job, config) for what, table, view, job, config in db.query(
+        "SELECT j.proc_name, j.hypertable_name, a.view_name, j.job_id, j.config FROM timescaledb_information.jobs j LEFT JOIN "
+        "timescaledb_information.continuous_aggregates a ON j.hypertable_name IN (a.view_name, a.materialization_hypertable_name) WHERE j.hypertable_name <> ''")}
+
+
+def test_timescale(hyper, timescale):
+    """Hypertables with the rows that were there, under either licence; saying it again changes nothing."""
+    db, (server, licence) = hyper, timescale
+    before = {view: sorted(db.view(view), key=str) for view in ("faucet_health", "faucet_usage", "faucet_performance", "faucet_versions")}
+    done = db.init("--timescale", "--roles")
+    assert ("Apache licence" in done.stderr) == (licence == "apache") and (done.stderr == "") == (licence == "timescale"), done.stderr
+    assert {t for t, in db.query("SELECT hypertable_name FROM timescaledb_information.hypertables WHERE hypertable_schema = 'public'")} == set(TABLES)
+    assert db.query("SELECT count(*) > 20 FROM timescaledb_information.chunks WHERE hypertable_name = 'faucet_http_events'") == [(True,)]
+    assert {view: sorted(db.view(view), key=str) for view in before} == before
+    first, known = db.shape(), jobs(db)
+    db.init("--timescale", "--roles")
+    db.init()
+    assert db.shape() == first and jobs(db) == known
+    assert bool(known) == (licence == "timescale")
+    assert "TimescaleDB hypertable" in db.faucet("init", "--partitions", check=1).stderr and db.shape() == first
+    for name, role in (("w_" + db.name, "faucet_writer"), ("r_" + db.name, "faucet_reader")):
+        db.query('CREATE ROLE "%s" LOGIN IN ROLE %s' % (name, role))
+    db.faucet("check", "--strict", string=server.string(db.name, "w_" + db.name), check=0)
+    for table in TABLES:
+        db.query("INSERT INTO %s (time) VALUES (now())" % table, user="w_" + db.name)
+    assert db.query("SELECT count(request_uuid) FROM faucet_http_events WHERE time > now() - INTERVAL '9 days'", user="w_" + db.name) == [(8,)]
+    views = [v for v, in db.query("SELECT viewname FROM pg_views WHERE viewname LIKE 'faucet%'")]
+    assert len(views) == (19 if licence == "timescale" else 16)
+    for view in views:
+        db.query("SELECT * FROM %s" % view, user="r_" + db.name)
+
+
+def test_timescale_roles_after_it(hyper, timescale):
+    """Newer versions grant no rights on columns of what is to be compressed; that is said, and the rest is done."""
+    db, (server, licence) = hyper, timescale
+    db.init("--timescale")
+    done = db.init("--roles")
+    db.query('CREATE ROLE "w_%s" LOGIN IN ROLE faucet_writer' % db.name)
+    db.query("INSERT INTO faucet_http_events (time) VALUES (now())", user="w_" + db.name)
+    strict = db.faucet("check", "--strict", string=server.string(db.name, "w_" + db.name))
+    assert ("may store some twice" in done.stderr) == (strict.returncode == 1) and (licence == "timescale" or done.stderr == "")
+    db.faucet("check", string=server.string(db.name, "w_" + db.name), check=0)
+
+
+def test_timescale_keep(hyper, timescale):
+    """Under either licence old rows go; under Apache's by faucet_maintain(), and `db init` says so."""
+    db, (_, licence) = hyper, timescale
+    done = db.init("--timescale", "--keep", "90 days")
+    assert ("SELECT * FROM faucet_maintain(keep => '90 days') once a day" in done.stderr) == (licence == "apache")
+    (action, relation, chunks), = db.query("SELECT action, relation, affected FROM faucet_maintain(keep => '90 days')")
+    assert (action, relation) == ("dropped chunks", "faucet_http_events") and chunks >= 7
+    assert db.query("SELECT count(*) BETWEEN 90 AND 97 FROM faucet_http_events") == [(True,)]
+    assert db.query("SELECT * FROM faucet_maintain(keep => '90 days')") == []
+
+
+def test_timescale_aggregates(hyper, timescale):
+    """They say what the views say: before they are worked out, after, with what came late, compressed; and still when retention dropped the rows."""
+    db, (_, licence) = hyper, timescale
+    if licence == "apache":
+        db.init("--timescale")
+        assert not {name for name, _ in aggregates()} & {name for name, *_ in db.shape()}
+        return
+    db.init("--timescale")
+
+    def same():
+        for aggregate, view in PAIRS.items():
+            assert sorted(db.view(aggregate), key=str) == sorted(db.view(view), key=str), aggregate
+        hours = db.view("faucet_performance_hours", "hour")
+        assert [(r["endpoint"], r["requests"], r["p50_ms"], r["p95_ms"], r["max_ms"], r["mean_queue_ms"], r["mean_app_ms"]) for r in hours] == [
+            ("/sales/orders/:n", 1, m, m, m, 0, m) for m in range(10, 160)]
+    same()  # all of it worked out now
+    known = jobs(db)
+    refresh = [known["policy_refresh_continuous_aggregate", name][0] for name in (*PAIRS, "faucet_performance_hours")]
+    assert all("start_offset" not in config or config["start_offset"] is None for (what, _), (_, config) in known.items() if "refresh" in what)
+    for job in refresh:
+        run(db, job)
+    same()  # worked out in advance, also what was there before the aggregates
+    late = dt.datetime.now(dt.timezone.utc) - dt.timedelta(days=140, minutes=5)
+    db.insert("faucet_http_events", [request(0, time=late, worker_id=None)])
+    for job in refresh:
+        run(db, job)
+    same()  # with what came late
+    run(db, known["policy_compression", "faucet_http_events"][0])
+    assert db.query("SELECT count(*) > 15 FROM timescaledb_information.chunks WHERE hypertable_name = 'faucet_http_events' AND is_compressed") == [(True,)]
+    db.insert("faucet_http_events", [request(0, time=late, worker_id=None)])
+    for job in refresh:
+        run(db, job)
+    same()  # and compressed
+    everything = {name: sorted(db.view(name), key=str) for name in (*PAIRS, "faucet_performance_hours")}
+    db.init("--timescale", "--keep", "100 days")
+    db.init("--timescale", "--keep", "90 days")
+    db.init("--timescale")  # does not forget it
+    known = jobs(db)
+    assert {table: config["drop_after"] for (what, table), (_, config) in known.items() if what == "policy_retention"} == dict.fromkeys(TABLES, "90 days")
+    assert {config["start_offset"] for (what, _), (_, config) in known.items() if "refresh" in what} == {"89 days"}
+    for _ in range(2):
+        run(db, known["policy_retention", "faucet_http_events"][0])
+        assert db.query("SELECT count(*) BETWEEN 90 AND 97 FROM faucet_http_events") == [(True,)]
+        for job in refresh:
+            run(db, job)
+        assert {name: sorted(db.view(name), key=str) for name in everything} == everything  # they keep what they have
+    unexplained = db.query("SELECT DISTINCT attname FROM pg_attribute WHERE attrelid::regclass::text = ANY (%s) AND attnum > 0 "
+                           "AND (obj_description(attrelid) IS NULL OR col_description(attrelid, attnum) IS NULL) ORDER BY 1", (list(everything),))
+    assert unexplained == [("app",), ("method",), ("namespace",), ("version",)]  # those of the table
 
 
 # ---- roles -------------------------------------------------------------------------------------------------------------------
