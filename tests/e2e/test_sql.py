@@ -7,7 +7,7 @@ import subprocess
 import psycopg2
 import pytest
 
-from database import SQL, TABLES, Database, db, request, server  # noqa: F401
+from database import NOON, SQL, TABLES, Database, db, request, server  # noqa: F401
 from faucet import BIN
 from postgres import Postgres, closed_port
 

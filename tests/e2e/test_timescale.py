@@ -1,4 +1,4 @@
-"""`faucet db init --timescale` where a server has TimescaleDB, of which Debian has no package: under both of its licences."""
+"""The option of TimescaleDB: on plain PostgreSQL; and where a server has it, of which Debian has no package, under both of its licences."""
 import datetime as dt
 import glob
 import os
@@ -6,8 +6,17 @@ import os
 import pytest
 
 import postgres
-from database import TABLES, Database, aggregates, request
+from database import SQL, TABLES, Database, aggregates, db, request, server  # noqa: F401
 from postgres import Postgres
+
+
+@pytest.mark.parametrize("path", [p for p in SQL if "timescale" in p], ids=os.path.basename)
+def test_its_files_on_plain_postgres(db, server, path):
+    """psql gets through them; they say why they did nothing."""
+    db.init()
+    first = db.shape()
+    done = server.psql("-f", path, dbname=db.name)
+    assert "WARNING:  faucet: TimescaleDB is not in this database" in done.stderr and db.shape() == first
 
 
 def with_timescale():
