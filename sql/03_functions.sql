@@ -63,7 +63,8 @@ BEGIN
                     INTO hypertable USING home, name;
             END IF;
             IF hypertable THEN
-                EXECUTE format('SELECT count(*) FROM drop_chunks(%L, older_than => %L::TIMESTAMPTZ)', parent::TEXT, cut) INTO affected;
+                EXECUTE (SELECT format('SELECT count(*) FROM %s.drop_chunks(%L, older_than => %L::TIMESTAMPTZ)', extnamespace::REGNAMESPACE, parent, cut)
+                         FROM pg_extension WHERE extname = 'timescaledb') INTO affected;
                 action := 'dropped chunks';
             ELSE
                 EXECUTE format('DELETE FROM %s WHERE time < %L', parent, cut);

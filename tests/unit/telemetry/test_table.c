@@ -1,5 +1,5 @@
 /* columns.def against the files of sql/, which this program holds: names, types, texts. The real server is asked
- * in test_sql.py. */
+ * in test_sql_docs.py. */
 #include <ctype.h>
 #include <setjmp.h>
 #include <stdarg.h>
