@@ -1,6 +1,8 @@
 /*
  * The state directory is systemd's ($STATE_DIRECTORY), or one per instance below
  * $XDG_STATE_HOME (~/.local/state): two daemons of one user do not meet there.
+ * Neither was asked for by whoever wrote the settings; one that cannot be used is
+ * no reason not to serve.
  */
 #include "control/observe.h"
 
@@ -23,12 +25,11 @@ static const char *variable(char *const *environ_, const char *name) {
 static const char *state_dir(struct arena *a, char *const *environ_, const struct snapshot *s, const char *instance,
                              bool *given) {
     const char *base;
-    *given = true;
-    if (s->daemon.state_dir != NULL)
+    *given = s->daemon.state_dir != NULL;
+    if (*given)
         return s->daemon.state_dir;
     if ((base = variable(environ_, "STATE_DIRECTORY")) != NULL) /* several: the first (systemd.exec(5)) */
         return arena_printf(a, "%.*s", (int)strcspn(base, ":"), base).p;
-    *given = false;
     if ((base = variable(environ_, "XDG_STATE_HOME")) != NULL)
         return arena_printf(a, "%s/faucet/%s", base, instance).p;
     if ((base = variable(environ_, "HOME")) != NULL && strcmp(base, "/") != 0)
