@@ -119,6 +119,7 @@ install: all
 	done
 
 clean:
+	@[ ! -e build/demo/server ] || contrib/dev/demo --clean
 	rm -rf build
 
 # Installs what is missing, and asks the package manager nothing when all is there.

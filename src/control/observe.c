@@ -1,6 +1,8 @@
 /*
  * The state directory is systemd's ($STATE_DIRECTORY), or one per instance below
  * $XDG_STATE_HOME (~/.local/state): two daemons of one user do not meet there.
+ * Neither was asked for by whoever wrote the settings; one that cannot be used is
+ * no reason not to serve.
  */
 #include "control/observe.h"
 
@@ -16,12 +18,11 @@
 static const char *state_dir(struct arena *a, char *const *environ_, const struct snapshot *s, const char *instance,
                              bool *given) {
     const char *base;
-    *given = true;
-    if (s->daemon.state_dir != NULL)
+    *given = s->daemon.state_dir != NULL;
+    if (*given)
         return s->daemon.state_dir;
     if ((base = environ_path(environ_, STR("STATE_DIRECTORY"))) != NULL) /* several: the first (systemd.exec(5)) */
         return arena_printf(a, "%.*s", (int)strcspn(base, ":"), base).p;
-    *given = false;
     if ((base = environ_path(environ_, STR("XDG_STATE_HOME"))) != NULL)
         return arena_printf(a, "%s/faucet/%s", base, instance).p;
     if ((base = environ_path(environ_, STR("HOME"))) != NULL && strcmp(base, "/") != 0)

@@ -1,12 +1,17 @@
 """As in a container: faucet is process 1 of a PID namespace, set up by its environment, reloaded by HUP."""
+import json
 import os
+import re
+import shlex
 import signal
 import subprocess
 
 import pytest
 
 import processes
-from faucet import SLOW, backend
+from faucet import BIN, ROOT, SLOW, backend
+from postgres import Postgres
+from telemetry import Rows, full_database, settings
 from wire import until
 
 NAMESPACE = ["/usr/bin/unshare", "--pid", "--fork", "--kill-child", "--mount-proc"]
@@ -22,8 +27,8 @@ pytestmark = pytest.mark.skipif(not can_unshare(), reason="PID namespaces cannot
 class Container:
     """The daemon's own process as the host sees it; `unshare` is its parent and passes no signal on."""
 
-    def __init__(self, f):
-        f.wrap = NAMESPACE
+    def __init__(self, f, *wrap):
+        f.wrap = [*NAMESPACE, *wrap]
         self.f = f.start()
         self.pid, = processes.children(f.pid)
         assert processes.status(self.pid)["NSpid"].split()[-1] == "1"
@@ -46,8 +51,8 @@ class Container:
 def container(faucet):
     made = []
 
-    def make(config, **kwargs):
-        made.append(Container(faucet(config, start=False, **kwargs)))
+    def make(config, *wrap, **kwargs):
+        made.append(Container(faucet(config, start=False, **kwargs), *wrap))
         return made[-1]
     yield make
     for one in made:
@@ -96,3 +101,34 @@ def test_everything_goes_with_process_1(container):
     os.kill(c.pid, signal.SIGKILL)
     c.f.wait_exit()
     until(lambda: not [p for p in workers if processes.alive(p)], 10 * SLOW, "the kernel ended the rest")
+
+
+def dockerfile():
+    """(the image's own environment, its volumes)"""
+    with open(os.path.join(ROOT, "contrib", "docker", "Dockerfile")) as f:
+        text = f.read().partition("\nFROM ")[2].partition("\nFROM ")[2]
+    env = dict(pair.split("=", 1) for line in re.findall(r"^ENV (.*)$", text, re.M) for pair in shlex.split(line))
+    return env, json.loads(re.search(r"^VOLUME (.*)$", text, re.M)[1])
+
+
+def test_the_image_writes_to_its_volumes_alone():
+    env, volumes = dockerfile()
+    assert {env["STATE_DIRECTORY"], env["RUNTIME_DIRECTORY"], "/tmp"} == set(volumes)
+
+
+def test_read_only_without_a_volume_for_events(container):
+    """With the image's own environment: /run can be written to, nothing else can. faucet serves, and says where events wait."""
+    env, _ = dockerfile()
+    del env["FAUCET_LISTEN"]
+    read_only = ["sh", "-c", 'mount -t tmpfs tmpfs /run && mount -o remount,bind,ro / && exec "$@"', "sh"]
+    with Postgres() as pg:
+        rows = Rows(pg, full_database(pg, "image"))
+        c = container({"telemetry": settings(pg, rows.name), "apps": {"a": backend()}}, *read_only, env=env)
+        assert c.run("touch", c.f.dir + "/x", env["STATE_DIRECTORY"]).returncode != 0
+        warning = c.f.log_contains(r"WARN .*telemetry: events wait in memory and are lost when faucet is killed: %s: .*" % env["STATE_DIRECTORY"])
+        assert "Read-only file system" in warning.group(0)
+        assert rows.of(c.f.get("/a/me"))["status"] == 200
+        telemetry = json.loads(c.run(BIN, "status", "--json").stdout)["telemetry"]
+        assert telemetry["destinations"][0]["on_disk"] is False and telemetry["state_dir"] is None
+        assert c.stop() == 0
+        assert rows.all("faucet_config_events", "event = 'stop'")
