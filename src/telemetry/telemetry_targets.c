@@ -157,6 +157,23 @@ static bool is_used(const struct telemetry *t, const char *name) {
     return used;
 }
 
+/* Why it is not simply the place's: said, because people will look for it under the plain name. */
+static void say_own(const struct telemetry *t, const struct targets *g, size_t i, const struct destination *own) {
+    const struct pg_conninfo *info = g->infos[i];
+    const struct destination *kept = NULL;
+
+    LIST_FOREACH (&t->destinations, struct destination, d, node) {
+        if (!is_taken(g, d) && is_at(t, d, info) && pg_options_weaker(info->options, d->options))
+            kept = d;
+    }
+    const char *app = i == 0 ? "telemetry" : g->snapshot->apps[i - 1]->name;
+    log_info(t->env.log, "telemetry to %s: a queue and connections of its own, since %s%s%s %s %s%s", own->name,
+             i == 0 ? "" : "apps.", app, i == 0 ? ".postgres_string" : ".telemetry.postgres_string",
+             kept != NULL ? "asks for a weaker sslmode than what is queued for" : "differs in its options from that to",
+             kept != NULL ? kept->name : info->destination,
+             kept != NULL ? "; those events are sent as they were to be, or wait" : "");
+}
+
 static struct destination *make(struct telemetry *t, const struct targets *g, size_t i) {
     const struct pg_conninfo *info = g->infos[i];
     unsigned number = 1;
@@ -167,14 +184,9 @@ static struct destination *make(struct telemetry *t, const struct targets *g, si
         name = destination_name(info->destination, ++number);
     }
     struct destination *d = destination_new(&t->env, name, info, t->queues, g->snapshot->daemon.telemetry.queue_size);
-    list_append(&t->destinations, &d->node);
     if (number > 1)
-        log_info(
-            t->env.log,
-            "telemetry to %s: a queue and connections of its own, since %s%s%s differs in its options from what %s "
-            "is used with",
-            d->name, i == 0 ? "telemetry" : "apps.", i == 0 ? "" : g->snapshot->apps[i - 1]->name,
-            i == 0 ? ".postgres_string" : ".telemetry.postgres_string", info->destination);
+        say_own(t, g, i, d);
+    list_append(&t->destinations, &d->node);
     return d;
 }
 
