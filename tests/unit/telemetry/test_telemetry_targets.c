@@ -256,6 +256,31 @@ static void test_a_weaker_sslmode(void **state) {
     assert_int_equal(destination_queued(of(w, NULL)) + destination_queued(of(w, "a")), 5);
 }
 
+/* Each keeps its own, whose ever it is now. */
+static void test_strings_that_change_places(void **state) {
+    static const char *const two[] = {AT "password=p", AT "password=q"};
+    static const char *const names[] = {AT "application_name=x", AT "application_name=y"};
+    struct world *w = *state;
+
+    configure(w, (struct strings_of){.daemon = two[0], .a = two[1]});
+    struct destination *p = of(w, NULL), *q = of(w, "a");
+    put_events(p, 1);
+    put_events(q, 2);
+    configure(w, (struct strings_of){.daemon = two[1], .a = two[0]});
+    assert_ptr_equal(of(w, NULL), q);
+    assert_ptr_equal(of(w, "a"), p);
+    take_events(p);
+    take_events(q);
+    configure(w, (struct strings_of){.daemon = names[0], .a = names[1]});
+    put_events(of(w, NULL), 1);
+    put_events(of(w, "a"), 2);
+    stop(w);
+    start(w);
+    configure(w, (struct strings_of){.daemon = names[1], .a = names[0]});
+    assert_int_equal(destination_queued(of(w, NULL)), 2);
+    assert_int_equal(destination_queued(of(w, "a")), 1);
+}
+
 /* One of two goes: the other does not get what is queued for it. */
 static void test_a_string_that_goes(void **state) {
     struct world *w = *state;
@@ -386,10 +411,9 @@ static void test_no_secret_on_disk(void **state) {
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(test_the_same_string),        TEST(test_strings_that_differ),
-        TEST(test_sslmode_of_all),         TEST(test_a_string_that_changes),
-        TEST(test_a_weaker_sslmode),       TEST(test_a_string_that_goes),
-        TEST(test_an_abandoned_change),    TEST(test_restart),
+        TEST(test_the_same_string),        TEST(test_strings_that_differ), TEST(test_sslmode_of_all),
+        TEST(test_a_string_that_changes),  TEST(test_a_weaker_sslmode),    TEST(test_strings_that_change_places),
+        TEST(test_a_string_that_goes),     TEST(test_an_abandoned_change), TEST(test_restart),
         TEST(test_restart_without_a_name), TEST(test_no_secret_on_disk),
     };
 
