@@ -1,7 +1,8 @@
 /*
- * A destination's life. The directory of its queue bears a hash of the name; the
- * name itself stands in a file beside the segments, so that what an earlier run
- * left can be named. No secret is in either.
+ * A destination's life. The directory of its queue bears a hash of the name. The
+ * place, and the options that it was last used with, stand in a file beside the
+ * segments: so what an earlier run left can be named, and is found again by those
+ * who may send it. No secret is in either.
  */
 #include "telemetry/destination.h"
 
@@ -18,7 +19,8 @@
 #include "telemetry/columns.h"
 
 #define NAME_FILE       "destination"
-#define NAME_MAX_BYTES  512
+#define NAME_MAX_BYTES  8192
+#define NUMBER_MAX      100 /* of destinations of one place; a further one's rest bears its directory's name */
 #define CONNECT_TIMEOUT (10 * DUR_S)
 #define BATCH_BYTES     ((size_t)1024 * 1024)
 #define MEMORY_SIZE_MAX ((int64_t)64 * 1024 * 1024) /* of a queue in memory, whatever queue_size says */
@@ -29,6 +31,16 @@ const char *destination_state_name(enum destination_state s) {
                                         [DESTINATION_DRAINING] = "draining",
                                         [DESTINATION_LEFT] = "left"};
     return names[s];
+}
+
+static bool same(const char *a, const char *b) {
+    return a != NULL && b != NULL && strcmp(a, b) == 0;
+}
+
+static void keep(char **to, const char *text) {
+    free(*to);
+    *to = strdup(text);
+    XXXAN(*to);
 }
 
 /* ---- the queue ---- */
@@ -79,6 +91,7 @@ static char *path_in(const char *directory, const char *name) {
     return path;
 }
 
+/* The place in the first line, options in the others. */
 static void write_name(const struct destination *d) {
     char *path = path_in(d->directory, NAME_FILE);
     int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
@@ -86,13 +99,13 @@ static void write_name(const struct destination *d) {
     free(path);
     if (fd < 0)
         return;
-    if (dprintf(fd, "%s\n", d->name) < 0) { /* it is for people only */
+    if (dprintf(fd, "%s\n%s", d->place, d->options) < 0) { /* then it is named by its directory */
     }
     close(fd);
 }
 
-static char *read_name(const char *directory) {
-    char *path = path_in(directory, NAME_FILE), text[NAME_MAX_BYTES];
+static void read_name(struct destination *d) {
+    char *path = path_in(d->directory, NAME_FILE), text[NAME_MAX_BYTES];
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
     ssize_t n = fd >= 0 ? read(fd, text, sizeof text - 1) : -1;
 
@@ -100,8 +113,27 @@ static char *read_name(const char *directory) {
     if (fd >= 0)
         close(fd);
     text[n > 0 ? n : 0] = '\0';
-    text[strcspn(text, "\n")] = '\0';
-    return text[0] != '\0' ? strdup(text) : NULL;
+    size_t end = strcspn(text, "\n");
+    d->options = text[end] != '\0' && text[end + 1] != '\0' ? strdup(text + end + 1) : NULL;
+    text[end] = '\0';
+    d->place = text[0] != '\0' ? strdup(text) : NULL;
+}
+
+char *destination_name(const char *place, unsigned number) {
+    char *name;
+
+    if (number == 1)
+        XXXASSERT(asprintf(&name, "%s", place) >= 0);
+    else
+        XXXASSERT(asprintf(&name, "%s (%u)", place, number) >= 0);
+    return name;
+}
+
+char *destination_directory(const char *queues, const char *name) {
+    char *directory;
+
+    XXXASSERT(asprintf(&directory, "%s/%016llx", queues, (unsigned long long)hash_bytes(0, name, strlen(name))) >= 0);
+    return directory;
 }
 
 static struct destination *destination_make(const struct telemetry_env *env, char *name) {
@@ -113,27 +145,37 @@ static struct destination *destination_make(const struct telemetry_env *env, cha
     return d;
 }
 
-struct destination *destination_new(const struct telemetry_env *env, char *name, const char *queues, int64_t size) {
-    struct destination *d = destination_make(env, name);
-
-    if (queues != NULL) {
-        XXXASSERT(
-            asprintf(&d->directory, "%s/%016llx", queues, (unsigned long long)hash_bytes(0, name, strlen(name))) >= 0);
+void destination_open_again(struct destination *d, int64_t size) {
+    free(d->error);
+    d->error = NULL;
+    if (d->directory != NULL)
         d->queue = open_queue(d, d->directory, size, &d->error);
-    }
-    if (d->queue != NULL) {
-        write_name(d);
-        return d;
-    }
+    if (d->queue != NULL)
+        return;
     if (d->error != NULL)
-        log_warn(env->log, "telemetry to %s: the queue is in memory, at most %lld MiB, lost when faucet is killed: %s",
-                 name, (long long)(memory_size(size) >> 20), d->error);
+        log_warn(d->env->log,
+                 "telemetry to %s: the queue is in memory, at most %lld MiB, lost when faucet is killed: %s", d->name,
+                 (long long)(memory_size(size) >> 20), d->error);
     free(d->directory);
     d->directory = NULL;
     char *error = NULL;
     d->queue = open_queue(d, NULL, size, &error);
     free(error);
     XXXAN(d->queue);
+}
+
+struct destination *destination_new(const struct telemetry_env *env, char *name, const struct pg_conninfo *info,
+                                    const char *queues, int64_t size) {
+    struct destination *d = destination_make(env, name);
+
+    keep(&d->place, info->destination);
+    keep(&d->options, info->options);
+    keep(&d->secrets, info->secrets);
+    if (queues != NULL)
+        d->directory = destination_directory(queues, name);
+    destination_open_again(d, size);
+    if (d->directory != NULL)
+        write_name(d);
     return d;
 }
 
@@ -152,44 +194,56 @@ static void remove_queue(const char *directory) {
     (void)rmdir(directory);
 }
 
+/* The directory's own, where no name leads to it. */
+static char *name_left(const struct destination *d, const char *queues) {
+    char *name;
+
+    for (unsigned number = 1; d->place != NULL && number <= NUMBER_MAX; number++) {
+        name = destination_name(d->place, number);
+        char *directory = destination_directory(queues, name);
+        bool is = strcmp(directory, d->directory) == 0;
+        free(directory);
+        if (is)
+            return name;
+        free(name);
+    }
+    name = strdup(strrchr(d->directory, '/') + 1);
+    XXXAN(name);
+    return name;
+}
+
 struct destination *destination_find_left(const struct telemetry_env *env, const char *queues, const char *name,
                                           int64_t size) {
-    char *directory = path_in(queues, name), *known = read_name(directory);
-    struct destination *d = destination_make(env, known != NULL ? known : strdup(name));
+    struct destination *d = destination_make(env, NULL);
 
-    d->directory = directory;
+    d->directory = path_in(queues, name);
     d->state = DESTINATION_LEFT;
-    d->queue = open_queue(d, directory, size, &d->error);
+    read_name(d);
+    d->name = name_left(d, queues);
+    d->queue = open_queue(d, d->directory, size, &d->error);
+    return d;
+}
+
+void destination_settle_left(struct destination *d) {
+    CHECK_OBJ_NOTNULL(d, DESTINATION_MAGIC);
     if (d->queue == NULL) {
-        log_warn(env->log, "telemetry: %s, what an earlier run left for %s, cannot be read: %s", directory, d->name,
-                 d->error);
-        return d;
-    }
-    if (!destination_is_empty(d)) {
-        log_warn(env->log,
+        log_warn(d->env->log, "telemetry: %s, what an earlier run left for %s, cannot be read: %s", d->directory,
+                 d->name, d->error);
+    } else if (!destination_is_empty(d)) {
+        log_warn(d->env->log,
                  "telemetry: %zu events for %s are left from an earlier run in %s; they are kept, and sent when it is "
                  "configured again",
-                 destination_queued(d), d->name, directory);
-        return d;
+                 destination_queued(d), d->name, d->directory);
+    } else {
+        char *directory = d->directory;
+        d->directory = NULL;
+        destination_free(d);
+        remove_queue(directory);
+        free(directory);
     }
-    directory = strdup(directory);
-    XXXAN(directory);
-    destination_free(d);
-    remove_queue(directory);
-    free(directory);
-    return NULL;
 }
 
 /* ---- the pool ---- */
-
-static bool same(const char *a, const char *b) {
-    return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
-}
-
-static void keep(char **to, const char *text) {
-    free(*to);
-    *to = text != NULL ? strdup(text) : NULL;
-}
 
 const char *telemetry_sslmode(const struct telemetry_settings *s) {
     static const char *const names[] = {"disable", "allow", "prefer", "require", "verify-ca", "verify-full"};
@@ -207,27 +261,16 @@ static void warn_of_memory_size(const struct destination *d, int64_t wanted) {
              d->name, most, size);
 }
 
-bool destination_connect(struct destination *d, const char *connection, const struct telemetry_settings *s,
-                         char **error) {
-    const char *sslmode = telemetry_sslmode(s);
-
-    CHECK_OBJ_NOTNULL(d, DESTINATION_MAGIC);
-    if (d->directory == NULL && s->queue_size > MEMORY_SIZE_MAX)
-        warn_of_memory_size(d, s->queue_size);
-    event_queue_resize(d->queue, d->directory != NULL ? s->queue_size : memory_size(s->queue_size));
-    if (d->pool != NULL && same(d->connection, connection) && same(d->sslmode, sslmode) &&
-        same(d->sslcert, s->sslcert)) {
-        pool_resize(d->pool, (size_t)s->pool_size, s->flush_interval);
-        pool_wake(d->pool); /* a larger queue has room for the rows of gaps */
-        return true;
-    }
+static struct pool *connect_pool(struct destination *d, const char *connection, const struct telemetry_settings *s,
+                                 char **error) {
     const struct pool_options o = {
         .loop = d->env->loop,
         .log = d->env->log,
         .resolver = d->env->resolver,
         .queue = d->queue,
+        .name = d->name,
         .connection = connection,
-        .sslmode = sslmode,
+        .sslmode = telemetry_sslmode(s),
         .sslrootcert = s->sslcert,
         .size = (size_t)s->pool_size,
         .flush_interval = s->flush_interval,
@@ -236,17 +279,38 @@ bool destination_connect(struct destination *d, const char *connection, const st
         .drained = d->env->drained,
         .owner = d,
     };
-    struct pool *fresh = pool_new(&o, error);
-    if (fresh == NULL)
+    return pool_new(&o, error);
+}
+
+bool destination_connect(struct destination *d, const char *connection, const struct telemetry_settings *s,
+                         char **error) {
+    CHECK_OBJ_NOTNULL(d, DESTINATION_MAGIC);
+    if (d->directory == NULL && s->queue_size > MEMORY_SIZE_MAX)
+        warn_of_memory_size(d, s->queue_size);
+    event_queue_resize(d->queue, d->directory != NULL ? s->queue_size : memory_size(s->queue_size));
+    struct pg_conninfo *info = pg_conninfo_new(connection, telemetry_sslmode(s), s->sslcert, error);
+    if (info == NULL)
         return false;
-    if (d->pool != NULL)
-        pool_free(d->pool);
-    d->pool = fresh;
-    keep(&d->connection, connection);
-    keep(&d->sslmode, sslmode);
-    keep(&d->sslcert, s->sslcert);
-    pool_wake(d->pool);
-    return true;
+    if (d->pool != NULL && same(d->options, info->options) && same(d->secrets, info->secrets)) {
+        pg_conninfo_free(info);
+        pool_resize(d->pool, (size_t)s->pool_size, s->flush_interval);
+        return true;
+    }
+    struct pool *fresh = connect_pool(d, connection, s, error);
+    if (fresh != NULL) {
+        if (d->pool != NULL)
+            pool_free(d->pool);
+        d->pool = fresh;
+        bool renamed = !same(d->place, info->destination) || !same(d->options, info->options);
+        keep(&d->place, info->destination);
+        keep(&d->options, info->options);
+        keep(&d->secrets, info->secrets);
+        if (renamed && d->directory != NULL)
+            write_name(d);
+        pool_wake(d->pool);
+    }
+    pg_conninfo_free(info);
+    return fresh != NULL;
 }
 
 /* ---- the whole ---- */
@@ -301,9 +365,9 @@ void destination_free(struct destination *d) {
     event_queue_close(d->queue);
     free(d->name);
     free(d->directory);
-    free(d->connection);
-    free(d->sslmode);
-    free(d->sslcert);
+    free(d->place);
+    free(d->options);
+    free(d->secrets);
     free(d->error);
     FREE_OBJ(d);
 }

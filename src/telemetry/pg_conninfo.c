@@ -127,8 +127,54 @@ static void describe(struct pg_conninfo *c, const char *dbname) {
 
 /* ---- the other options ---- */
 
+static const char *const sslmodes[] = {"disable", "allow", "prefer", "require", "verify-ca", "verify-full"};
+
+static int strength_of(const char *options) {
+    struct str rest = str_of(options);
+
+    while (rest.n > 0) {
+        struct str line = str_make(rest.p, str_chr(rest, '\n'));
+        rest = str_from(rest, line.n + 1);
+        for (size_t i = 0; i < ARRAY_LENGTH(sslmodes) && str_starts(line, STR("sslmode=")); i++)
+            if (str_eq(str_from(line, strlen("sslmode=")), str_of(sslmodes[i])))
+                return (int)i;
+    }
+    return -1;
+}
+
+bool pg_options_weaker(const char *options, const char *than) {
+    return options != NULL && than != NULL && strength_of(options) < strength_of(than);
+}
+
+static void add_line(struct buf *out, const char *keyword, const char *value) {
+    buf_printf(out, "%s=", keyword);
+    for (; *value != '\0'; value++)
+        buf_append_char(out, (unsigned char)*value < ' ' ? '?' : *value);
+    buf_append_char(out, '\n');
+}
+
+static void list_options(struct pg_conninfo *c, const PQconninfoOption *o, const char *gssencmode, const char *sslmode,
+                         const char *sslrootcert) {
+    static const char *const elsewhere[] = {"host", "port", "dbname", "user", "service", "gssencmode"};
+    struct buf options = {0}, secrets = {0};
+
+    for (; o->keyword != NULL; o++) {
+        const char *value = o->val;
+        if (strcmp(o->keyword, "sslmode") == 0 && sslmode != NULL && sslmode[0] != '\0')
+            value = sslmode;
+        else if (strcmp(o->keyword, "sslrootcert") == 0 && sslrootcert != NULL && sslrootcert[0] != '\0')
+            value = sslrootcert;
+        if (value != NULL && value[0] != '\0' && !is_one_of(o->keyword, elsewhere, ARRAY_LENGTH(elsewhere)))
+            add_line(o->dispchar[0] == '*' ? &secrets : &options, o->keyword, value);
+    }
+    add_line(&options, "gssencmode", gssencmode);
+    c->options = arena_str(c->arena, buf_str(&options)).p;
+    c->secrets = arena_printf(c->arena, "%.*s", STR_ARG(buf_str(&secrets))).p;
+    buf_free(&options);
+    buf_free(&secrets);
+}
+
 static const char *check_words(const PQconninfoOption *o) {
-    static const char *const sslmodes[] = {"disable", "allow", "prefer", "require", "verify-ca", "verify-full"};
     static const char *const attributes[] = {"any", "read-write", "read-only", "primary", "standby", "prefer-standby"};
     const char *sslmode = value_of(o, "sslmode"), *attribute = value_of(o, "target_session_attrs");
 
@@ -229,6 +275,7 @@ static const char *read_all(struct pg_conninfo *c, const char *connection, const
     c->password = password != NULL ? arena_strdup(c->arena, password) : NULL;
     read_timeout(c, o);
     read_options(c, o, gssencmode, sslmode, sslrootcert);
+    list_options(c, o, gssencmode, sslmode, sslrootcert);
     wrong = read_hosts(c, o);
     if (wrong == NULL)
         wrong = check_words(o);

@@ -31,6 +31,9 @@ struct pg_conninfo {
     const char *user;
     const char *password;    /* NULL: none; only for taking it out of messages */
     const char *destination; /* "db1:5432,db2:5432/name as user" */
+    /* Whatever else the connections are made with, libpq's defaults included: "sslmode=require\n…", a line each,
+     * control characters as ?. Without what libpq marks as secret: that is in secrets, for comparing only. */
+    const char *options, *secrets;
 };
 
 /* sslmode, sslrootcert: override the string's; NULL or "": they do not. NULL: *error (allocated) is a sentence without
@@ -38,6 +41,8 @@ struct pg_conninfo {
 struct pg_conninfo *pg_conninfo_new(const char *connection, const char *sslmode, const char *sslrootcert,
                                     char **error) MUST_CHECK;
 void pg_conninfo_free(struct pg_conninfo *c); /* NULL is fine */
+/* Do options name a weaker sslmode than the others? NULL: not known, so no. */
+bool pg_options_weaker(const char *options, const char *than);
 
 /* What makes the string unusable, a sentence (allocated) without a word of it; NULL: nothing. string_only: whatever
  * files, variables and users of this machine would add to it is not looked at. Blocks. */

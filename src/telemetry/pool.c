@@ -198,8 +198,10 @@ struct pool *pool_new(const struct pool_options *o, char **error) {
     ASSERT(o->size > 0 && o->batch_bytes > 0 && o->connect_timeout > 0);
     ALLOC_OBJ(p, POOL_MAGIC);
     p->options = *o;
-    p->options.connection = p->options.sslmode = p->options.sslrootcert = NULL;
+    p->options.connection = p->options.sslmode = p->options.sslrootcert = p->options.name = NULL;
     p->info = info;
+    if (o->name != NULL)
+        info->destination = arena_strdup(info->arena, o->name);
     list_init(&p->links);
     list_init(&p->doubts);
     deadline_init(&p->tick, o->loop, on_tick);
@@ -282,16 +284,4 @@ void pool_status(const struct pool *p, struct pool_status *s) {
         s->connections += l->state != LINK_CONNECTING;
         s->busy += l->state == LINK_SENDING || l->state == LINK_SETTLING;
     }
-}
-
-char *pool_destination(const char *connection, const char *sslmode, char **error) {
-    struct pg_conninfo *info = pg_conninfo_new(connection, sslmode, NULL, error);
-    char *text;
-
-    if (info == NULL)
-        return NULL;
-    text = strdup(info->destination);
-    XXXAN(text);
-    pg_conninfo_free(info);
-    return text;
 }

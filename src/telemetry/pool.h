@@ -17,6 +17,7 @@ struct pool_options {
     struct log *log;
     struct resolver *resolver;
     struct event_queue *queue;         /* borrowed */
+    const char *name;                  /* for the log; copied; NULL: the place that the string leads to */
     const char *connection;            /* libpq string or URI; copied; never logged */
     const char *sslmode, *sslrootcert; /* overrides, or NULL */
     size_t size;                       /* connections at most */
@@ -46,10 +47,5 @@ struct pool_status {
     uint64_t batches, rows, reconnects, doubts;
 };
 void pool_status(const struct pool *p, struct pool_status *s);
-
-/* "host:port/dbname as user" (several hosts: "a:5432,b:5432/…"): stable and without secrets; for queue/<hash>, logs and
- * status. With what the service file and PG… variables add. sslmode is checked, no more. Blocks, as pool_new does,
- * where a user name is looked up. Allocated; NULL: *error. */
-char *pool_destination(const char *connection, const char *sslmode, char **error);
 
 #endif

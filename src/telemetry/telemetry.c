@@ -6,7 +6,6 @@
  */
 #include "telemetry/telemetry.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,14 +19,14 @@
 
 /* ---- epochs ---- */
 
-static struct destination *find_by_string(struct telemetry *t, const struct snapshot *s, const struct app_config *app);
-
 struct destination *telemetry_destination(struct telemetry *t, const struct snapshot *s, const struct app_config *app) {
     LIST_FOREACH (&t->epochs, struct epoch, e, node) { /* the current one first */
         if (e->snapshot == s)
             return app != NULL ? e->apps[app->index] : e->daemon;
     }
-    return find_by_string(t, s, app); /* workers that are started for a reload, before its commit */
+    if (t->prepared != NULL && t->prepared_for == s) /* workers that are started for a reload, before its commit */
+        return app != NULL ? t->prepared->apps[app->index] : t->prepared->daemon;
+    return telemetry_find(t, s, app); /* and of one that failed */
 }
 
 static void epoch_free(struct epoch *e) {
@@ -39,7 +38,7 @@ static void epoch_free(struct epoch *e) {
 static bool epoch_leads_to(const struct epoch *e, const struct destination *d) {
     bool found = e->daemon == d;
 
-    for (size_t i = 0; !found && i < e->snapshot->app_count; i++)
+    for (size_t i = 0; !found && i < e->app_count; i++)
         found = e->apps[i] == d;
     return found;
 }
@@ -49,7 +48,7 @@ static void look_whether_on(struct telemetry *t) {
     t->on = false;
     LIST_FOREACH (&t->epochs, struct epoch, e, node) {
         t->on = t->on || e->daemon != NULL;
-        for (size_t i = 0; !t->on && i < e->snapshot->app_count; i++)
+        for (size_t i = 0; !t->on && i < e->app_count; i++)
             t->on = e->apps[i] != NULL;
     }
 }
@@ -66,7 +65,7 @@ static bool destination_is_needed(const struct telemetry *t, const struct destin
         if (epoch_leads_to(e, d))
             return true;
     }
-    return !destination_is_empty(d);
+    return !destination_is_empty(d) || (t->prepared != NULL && epoch_leads_to(t->prepared, d));
 }
 
 static void clean(struct deadline *deadline) {
@@ -100,25 +99,6 @@ static void clean(struct deadline *deadline) {
 
 /* ---- state_dir ---- */
 
-static void look_for_left(struct telemetry *t, int64_t size) {
-    DIR *dir = opendir(t->queues);
-
-    if (dir == NULL)
-        return;
-    for (struct dirent *e; (e = readdir(dir)) != NULL;) {
-        if (e->d_name[0] == '.')
-            continue;
-        bool known = false;
-        LIST_FOREACH (&t->destinations, struct destination, d, node) {
-            known = known || (d->directory != NULL && str_ends(str_of(d->directory), str_of(e->d_name)));
-        }
-        struct destination *left = known ? NULL : destination_find_left(&t->env, t->queues, e->d_name, size);
-        if (left != NULL)
-            list_append(&t->destinations, &left->node);
-    }
-    closedir(dir);
-}
-
 /* Somebody holds the lock, rather than that there can be none. */
 static bool is_held(const char *state_dir) {
     char *path;
@@ -130,7 +110,7 @@ static bool is_held(const char *state_dir) {
 }
 
 /* Once. Without a directory that can be used the queues are in memory, unless somebody asked for that one. */
-static bool open_state_dir(struct telemetry *t, char **error) {
+bool telemetry_open_state_dir(struct telemetry *t, char **error) {
     char *why = NULL;
 
     if (t->lock >= 0 || t->in_memory)
@@ -157,87 +137,20 @@ static bool open_state_dir(struct telemetry *t, char **error) {
 
 /* ---- prepare ---- */
 
-static struct destination *find(const struct telemetry *t, const char *name) {
-    LIST_FOREACH (&t->destinations, struct destination, d, node) {
-        if (strcmp(d->name, name) == 0 && d->queue != NULL)
-            return d;
-    }
-    return NULL;
-}
-
-static const char *connection_of(const struct snapshot *s, size_t i) {
-    return i == 0 ? s->daemon.telemetry.postgres_string : s->apps[i - 1]->telemetry.postgres_string;
-}
-
-static bool any_connection(const struct snapshot *s) {
-    for (size_t i = 0; i <= s->app_count; i++)
-        if (connection_of(s, i)[0] != '\0')
-            return true;
-    return false;
-}
-
-/* Where a string leads to, allocated. False with *error: it cannot be used. */
-static bool name_of(const struct snapshot *s, size_t i, char **name, char **error) {
-    char *why = NULL;
-
-    *name = pool_destination(connection_of(s, i), telemetry_sslmode(&s->daemon.telemetry), &why);
-    if (*name != NULL)
-        return true;
-    if (i == 0)
-        XXXASSERT(asprintf(error, "telemetry.postgres_string: %s", why) >= 0);
-    else
-        XXXASSERT(asprintf(error, "apps.%s.telemetry.postgres_string: %s", s->apps[i - 1]->name, why) >= 0);
-    free(why);
-    return false;
-}
-
-static bool prepare_all(struct telemetry *t, const struct snapshot *s, char **error) {
-    for (size_t i = 0; i <= s->app_count; i++) {
-        char *name;
-        if (connection_of(s, i)[0] == '\0')
-            continue;
-        if (!name_of(s, i, &name, error))
-            return false;
-        if (find(t, name) != NULL) {
-            free(name);
-            continue;
-        }
-        struct destination *d = destination_new(&t->env, name, t->queues, s->daemon.telemetry.queue_size);
-        list_append(&t->destinations, &d->node);
-    }
-    return true;
-}
-
-static struct destination *find_by_string(struct telemetry *t, const struct snapshot *s, const struct app_config *app) {
-    size_t i = app != NULL ? app->index + 1 : 0;
-    char *name, *error;
-
-    if (connection_of(s, i)[0] == '\0')
-        return NULL;
-    if (!name_of(s, i, &name, &error)) {
-        free(error);
-        return NULL;
-    }
-    struct destination *d = find(t, name);
-    free(name);
-    return d;
-}
-
 bool telemetry_prepare(struct telemetry *t, const struct snapshot *s, char **error) {
     CHECK_OBJ_NOTNULL(t, TELEMETRY_MAGIC);
-    if (!any_connection(s))
-        return true;
-    bool first = t->lock < 0;
-    if (open_state_dir(t, error) && prepare_all(t, s, error)) {
-        if (first && t->queues != NULL)
-            look_for_left(t, s->daemon.telemetry.queue_size);
-        return true;
-    }
     telemetry_abandon(t);
-    return false;
+    if (!telemetry_any_connection(s))
+        return true;
+    t->prepared = telemetry_aim(t, s, error);
+    t->prepared_for = s;
+    return t->prepared != NULL;
 }
 
 void telemetry_abandon(struct telemetry *t) {
+    free(t->prepared);
+    t->prepared = NULL;
+    t->prepared_for = NULL;
     LIST_FOREACH (&t->destinations, struct destination, d, node) {
         if (d->state != DESTINATION_PREPARED)
             continue;
@@ -250,38 +163,44 @@ void telemetry_abandon(struct telemetry *t) {
 
 /* ---- commit ---- */
 
-static struct destination *use(struct telemetry *t, const struct snapshot *s, size_t i) {
-    const char *connection = connection_of(s, i);
+static void use(struct telemetry *t, struct destination *d, const char *connection, const struct snapshot *s) {
     char *error = NULL;
 
-    struct destination *d = find_by_string(t, s, i > 0 ? s->apps[i - 1] : NULL);
-    if (d != NULL && !d->wanted && !destination_connect(d, connection, &s->daemon.telemetry, &error)) {
+    if (d == NULL)
+        return;
+    if (!d->wanted && !destination_connect(d, connection, &s->daemon.telemetry, &error)) {
         log_error(t->env.log, "telemetry to %s: %s", d->name, error);
         free(d->error);
         d->error = error;
     }
-    if (d == NULL)
-        return NULL;
     d->wanted = true;
     d->state = DESTINATION_USED;
-    return d;
 }
 
+/* What was prepared for it; where no string is in it, nothing was. */
 static struct epoch *epoch_new(struct telemetry *t, struct snapshot *s) {
-    struct epoch *e = calloc(1, sizeof *e + s->app_count * sizeof e->apps[0]);
+    struct epoch *e = t->prepared_for == s ? t->prepared : NULL;
 
-    XXXAN(e);
+    ASSERT(e != NULL || !telemetry_any_connection(s));
+    if (e == NULL) {
+        e = calloc(1, sizeof *e + s->app_count * sizeof e->apps[0]);
+        XXXAN(e);
+        e->app_count = s->app_count;
+    } else {
+        t->prepared = NULL;
+        t->prepared_for = NULL;
+    }
     e->snapshot = snapshot_ref(s);
-    e->daemon = use(t, s, 0);
+    use(t, e->daemon, s->daemon.telemetry.postgres_string, s);
     for (size_t i = 0; i < s->app_count; i++)
-        e->apps[i] = use(t, s, i + 1);
+        use(t, e->apps[i], s->apps[i]->telemetry.postgres_string, s);
     return e;
 }
 
 void telemetry_use(struct telemetry *t, struct snapshot *s) {
     struct epoch *current = epoch_current(t);
     CHECK_OBJ_NOTNULL(t, TELEMETRY_MAGIC);
-    if ((current == NULL && !any_connection(s)) || (current != NULL && current->snapshot == s))
+    if ((current == NULL && !telemetry_any_connection(s)) || (current != NULL && current->snapshot == s))
         return;
     LIST_FOREACH (&t->destinations, struct destination, d, node) {
         d->wanted = false;
@@ -325,6 +244,7 @@ void telemetry_free(struct telemetry *t) {
     if (t == NULL)
         return;
     CHECK_OBJ(t, TELEMETRY_MAGIC);
+    free(t->prepared);
     LIST_FOREACH (&t->epochs, struct epoch, e, node) {
         epoch_free(e);
     }

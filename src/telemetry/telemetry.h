@@ -5,7 +5,7 @@
  * carries; a snapshot is kept as long as somebody may still speak for it.
  *
  * Off until a snapshot names a connection string: then state_dir is opened and
- * locked, and every distinct database gets a queue and a pool.
+ * locked, and every distinct string gets a queue and a pool.
  */
 #ifndef FAUCET_TELEMETRY_TELEMETRY_H
 #define FAUCET_TELEMETRY_TELEMETRY_H

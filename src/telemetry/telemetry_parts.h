@@ -1,7 +1,7 @@
 /*
  * The inside of telemetry, shared by telemetry*.c: telemetry.c has configuration
- * and upkeep, telemetry_events.c the way in, telemetry_stop.c the end and what is
- * seen from outside.
+ * and upkeep, telemetry_targets.c which string leads where, telemetry_events.c the
+ * way in, telemetry_stop.c the end and what is seen from outside.
  */
 #ifndef FAUCET_TELEMETRY_TELEMETRY_PARTS_H
 #define FAUCET_TELEMETRY_TELEMETRY_PARTS_H
@@ -9,9 +9,10 @@
 #include "telemetry/destination.h"
 
 struct epoch {
-    struct list_node node; /* on telemetry->epochs, the newest first */
-    struct snapshot *snapshot;
+    struct list_node node;     /* on telemetry->epochs, the newest first; on none: prepared */
+    struct snapshot *snapshot; /* NULL: prepared */
     struct destination *daemon;
+    size_t app_count;
     struct destination *apps[]; /* by app_config.index; NULL: telemetry is off for it */
 };
 
@@ -25,6 +26,8 @@ struct telemetry {
     bool in_memory; /* no state_dir could be used */
     bool on;        /* some snapshot in use names a database */
     struct list destinations, epochs;
+    struct epoch *prepared; /* NULL: none */
+    const struct snapshot *prepared_for;
     struct deadline janitor;    /* while old epochs or drained destinations are there */
     struct record_draft record; /* where every record is built */
     /* telemetry_stop */
@@ -36,6 +39,13 @@ struct telemetry {
 
 /* NULL: none. */
 struct destination *telemetry_destination(struct telemetry *t, const struct snapshot *s, const struct app_config *app);
+/* Where everything of that snapshot will go: an epoch to be used or freed; destinations that are new are PREPARED.
+ * NULL: *error, nothing changed. */
+struct epoch *telemetry_aim(struct telemetry *t, const struct snapshot *s, char **error) MUST_CHECK;
+bool telemetry_any_connection(const struct snapshot *s);
+/* The one that the string leads to as things are; NULL: none does. */
+struct destination *telemetry_find(const struct telemetry *t, const struct snapshot *s, const struct app_config *app);
+bool telemetry_open_state_dir(struct telemetry *t, char **error) MUST_CHECK;
 void telemetry_pool_drained(void *destination);
 void telemetry_stop_look(struct deadline *d);
 

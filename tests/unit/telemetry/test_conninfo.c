@@ -10,7 +10,6 @@
 #include <cmocka.h>
 
 #include "telemetry/pg_conninfo.h"
-#include "telemetry/pool.h"
 
 static const char *value(const struct pg_conninfo *c, const char *keyword) {
     const char *found = NULL;
@@ -165,22 +164,45 @@ static void test_problem(void **state) {
     unsetenv("PGSERVICEFILE");
 }
 
-static void test_destination(void **state) {
-    char *error = NULL, *a = pool_destination("postgresql://u:one@h/d?sslmode=require", NULL, &error);
-    char *b = pool_destination("host=h user=u dbname=d password=two", "verify-full", &error);
+static bool has_line(const char *lines, const char *line) {
+    const char *at = strstr(lines, line);
+    return at != NULL && (at == lines || at[-1] == '\n') && at[strlen(line)] == '\n';
+}
+
+/* What tells two strings apart: nothing that is only written differently. */
+static void test_options_as_text(void **state) {
+    char *error = NULL;
+    struct pg_conninfo *a =
+        pg_conninfo_new("postgresql://u:one@h/d?sslmode=require&application_name=x%0Ay", NULL, NULL, &error);
+    struct pg_conninfo *b = pg_conninfo_new(
+        "port=5432 application_name='x\ny' host=h user=u dbname=d sslmode=require password=one", NULL, NULL, &error);
+    struct pg_conninfo *c =
+        pg_conninfo_new("host=h user=u dbname=d password=two sslmode=require sslpassword=three application_name='x\ny'",
+                        "verify-full", "/ca.crt", &error);
     (void)state;
-    assert_string_equal(a, "h:5432/d as u");
-    assert_string_equal(a, b);
-    free(a);
-    free(b);
-    assert_null(pool_destination("nonsense", NULL, &error));
-    free(error);
+    assert_string_equal(a->destination, b->destination);
+    assert_string_equal(a->options, b->options);
+    assert_string_equal(a->secrets, b->secrets);
+    assert_true(has_line(a->options, "sslmode=require") && has_line(a->options, "application_name=x?y"));
+    assert_null(strstr(a->options, "one"));
+    assert_string_equal(c->destination, "h:5432/d as u");
+    assert_true(has_line(c->options, "sslmode=verify-full") && has_line(c->options, "sslrootcert=/ca.crt"));
+    assert_null(strstr(c->options, "two"));
+    assert_null(strstr(c->options, "three"));
+    assert_string_not_equal(a->secrets, c->secrets);
+    assert_true(pg_options_weaker(a->options, c->options));
+    assert_false(pg_options_weaker(c->options, a->options));
+    assert_false(pg_options_weaker(a->options, b->options));
+    assert_false(pg_options_weaker(a->options, NULL));
+    pg_conninfo_free(a);
+    pg_conninfo_free(b);
+    pg_conninfo_free(c);
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_hosts), cmocka_unit_test(test_options), cmocka_unit_test(test_service),
-        cmocka_unit_test(test_bad),   cmocka_unit_test(test_problem), cmocka_unit_test(test_destination),
+        cmocka_unit_test(test_bad),   cmocka_unit_test(test_problem), cmocka_unit_test(test_options_as_text),
     };
     unsetenv("PGSERVICE");
     unsetenv("PGHOST");
