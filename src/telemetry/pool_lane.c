@@ -18,7 +18,6 @@
 #define AVERAGE_FIRST 300
 #define DRAIN_POLL    (50 * DUR_MS)
 #define STARVED       (2 * DUR_S)
-#define DOUBT_PAUSE   (200 * DUR_MS)
 #define REFUSED_MIN   16 /* rows in a row: then it may not be the rows */
 #define REFUSED_MAX   1024
 #define BATCH_MIN     1024
@@ -306,22 +305,4 @@ bool lane_shed(struct lane *l) {
     event_batch_dropped(q, b, DROP_FULL);
     look_whether_over(l);
     return true;
-}
-
-/* ---- doubts ---- */
-
-struct doubt *doubt_new(struct pool *p, struct event_batch *b) {
-    struct doubt *d = calloc(1, sizeof *d);
-
-    XXXAN(d);
-    d->batch = b;
-    d->pause = DOUBT_PAUSE;
-    d->again = p->options.loop->now;
-    list_append(&p->doubts, &d->node);
-    return d;
-}
-
-void doubt_free(struct doubt *d) {
-    list_remove(&d->node);
-    free(d);
 }
