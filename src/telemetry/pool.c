@@ -263,8 +263,10 @@ void pool_free(struct pool *p) {
         lane_give_back(&p->lanes[b->kind], b);
     }
     deadline_destroy(&p->tick);
-    for (size_t kind = 0; kind < RECORD_KINDS; kind++)
+    for (size_t kind = 0; kind < RECORD_KINDS; kind++) {
+        lane_say_unsaid(&p->lanes[kind], true);
         trouble_clear(&p->lanes[kind].trouble);
+    }
     trouble_clear(&p->trouble);
     pg_conninfo_free(p->info);
     FREE_OBJ(p);

@@ -43,6 +43,8 @@ struct lane {
     mono_t columns_wanted; /* columns read earlier are not good enough */
     bool suspect; /* rows were refused, and columns_wanted was set because of that; no new batch was stored since */
     bool missing_said;
+    size_t said, unsaid; /* rows that were set aside, this minute: each one in the log, and just counted */
+    mono_t said_since;
     bool works;           /* something was stored since a new batch was refused */
     unsigned refused;     /* bad rows in a row */
     unsigned refused_max; /* so many may be set aside; then it may not be the rows */
@@ -133,6 +135,8 @@ void lane_give_back(struct lane *l, struct event_batch *b);
 void lane_drop(struct lane *l, struct event_batch *b);
 /* Row i is bad: said, dropped. An empty batch must be given back. */
 void lane_drop_row(struct lane *l, struct event_batch *b, size_t i, const char *why);
+/* Those that were set aside without a word, if it is time to mention them, or at the end. */
+void lane_say_unsaid(struct lane *l, bool end);
 /* event_batch_verify took n rows out of a batch. */
 void lane_lost(struct lane *l, size_t n);
 /* It was too much at once, it seems: the next ones are of half the size. They grow again as they are stored. */
