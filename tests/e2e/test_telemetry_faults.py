@@ -235,6 +235,13 @@ def test_stop_does_not_wait_for_a_table_that_takes_nothing(pg, rows, faucet):
     assert len(rows.all()) == 2
 
 
+def test_what_apps_call_a_request_uuid_fits_its_index(pg, rows):
+    pg.query("INSERT INTO faucet_log_events (time, body) SELECT now(), jsonb_build_object('request_uuid', string_agg(md5(i::text), ''))"
+             " FROM generate_series(1, 300) i", dbname=rows.name)
+    plan = pg.query("SET enable_seqscan = off; EXPLAIN SELECT FROM faucet_log_events WHERE body ->> 'request_uuid' = 'x'", dbname=rows.name)
+    assert "faucet_log_events_body_request" in str(plan)
+
+
 def test_two_daemons_do_not_share_a_state_dir(pg, rows, faucet):
     state = os.path.join(tempfile.mkdtemp(dir="/tmp"), "s")
     config = {"state_dir": state, "telemetry": settings(pg, rows.name), "apps": {"a": tiny()}}
