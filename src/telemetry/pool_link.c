@@ -14,6 +14,7 @@
 #define IDLE_MORE     (10 * DUR_S)
 #define LOOK_AGAIN    (60 * DUR_S) /* at a table that takes nothing */
 #define KNOWN_FOR     (10 * DUR_S) /* what the columns are, where rows are refused */
+#define LARGE         ((size_t)64 * 1024)
 
 static struct lane *lane_of(struct link *l, const struct event_batch *b) {
     return &l->pool->lanes[b->kind];
@@ -86,7 +87,7 @@ static void on_lost(struct pg_session *s, const char *why) {
         doubt_lost(l, why);
     if (l->state == LINK_SENDING && l->sending.error.is && !l->sending.error.fatal)
         commit_failed(l);
-    if (l->state == LINK_SENDING && l->sending.state == PG_BATCH_COPYING)
+    if (l->state == LINK_SENDING && l->sending.state == PG_BATCH_COPYING && l->batch->bytes >= LARGE)
         lane_shrink(lane_of(l, l->batch), l->batch); /* perhaps it took too long for somebody */
     if (l->state != LINK_IDLE) {
         give_up(l, why);
