@@ -8,7 +8,8 @@ CREATE INDEX IF NOT EXISTS faucet_log_events_time ON faucet_log_events (time);
 CREATE INDEX IF NOT EXISTS faucet_log_events_event ON faucet_log_events (event_id);
 CREATE INDEX IF NOT EXISTS faucet_log_events_request ON faucet_log_events (request_uuid) WHERE request_uuid IS NOT NULL;
 CREATE INDEX IF NOT EXISTS faucet_log_events_parent ON faucet_log_events (parent_event_id) WHERE parent_event_id IS NOT NULL;
-CREATE INDEX IF NOT EXISTS faucet_log_events_body_request ON faucet_log_events ((body ->> 'request_uuid'))
+-- By hash: apps may put text of any length there.
+CREATE INDEX IF NOT EXISTS faucet_log_events_body_request ON faucet_log_events USING hash ((body ->> 'request_uuid'))
     WHERE body ->> 'request_uuid' IS NOT NULL;
 
 CREATE INDEX IF NOT EXISTS faucet_worker_events_time ON faucet_worker_events (time);

@@ -59,8 +59,8 @@ static void on_commit_done(void *owner) {
 
     if (p->committed)
         finish(p, true);
-    else if (p->error.is && p->error.fatal)
-        p->session->lost(p->session, "the server ended the connection during COMMIT"); /* still in doubt */
+    else if (p->error.is && (p->error.fatal || pg_error_may_be_of_another(&p->error)))
+        p->session->lost(p->session, "COMMIT was not answered by yes or no"); /* still in doubt */
     else
         refuse(p);
 }

@@ -38,6 +38,15 @@ bool pg_error_is_of_standby(const struct pg_error *e) {
     return strcmp(e->state, "25006") == 0 || strcmp(e->state, "55000") == 0;
 }
 
+bool pg_error_may_be_of_another(const struct pg_error *e) {
+    static const char *const classes[] = {"08", "57", "58", "XX"};
+
+    for (size_t i = 0; i < ARRAY_LENGTH(classes); i++)
+        if (strncmp(e->state, classes[i], 2) == 0)
+            return strcmp(e->state, "57014") != 0;
+    return false;
+}
+
 bool pg_error_is_of_size(const struct pg_error *e) {
     return strcmp(e->state, "57014") == 0 || strcmp(e->state, "53200") == 0;
 }

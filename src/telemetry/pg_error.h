@@ -31,6 +31,8 @@ void pg_error_clear(struct pg_error *e);
 enum pg_verdict pg_error_verdict(const struct pg_error *e);
 /* It takes no writes: read_only_sql_transaction, or what only a primary can do. */
 bool pg_error_is_of_standby(const struct pg_error *e);
+/* A pooler may say so of a server that it lost: then nobody knows what that one did. */
+bool pg_error_may_be_of_another(const struct pg_error *e);
 /* Less at once may work: it took too long (query_canceled), or too much memory. */
 bool pg_error_is_of_size(const struct pg_error *e);
 /* What mends it, or says more: "; …" for the end of a sentence, or "". Appends. */

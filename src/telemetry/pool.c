@@ -81,7 +81,7 @@ static bool has_work(struct pool *p) {
     bool work = false;
 
     for (size_t kind = 0; kind < RECORD_KINDS; kind++)
-        work |= lane_is_active(&p->lanes[kind]);
+        work |= doubt_allows_more(p) && lane_is_active(&p->lanes[kind]);
     LIST_FOREACH (&p->doubts, struct doubt, d, node)
         work |= !d->asking && d->again.us <= p->options.loop->now.us;
     return work;
@@ -90,7 +90,7 @@ static bool has_work(struct pool *p) {
 static size_t backlog(struct pool *p) {
     size_t bytes = 0;
 
-    for (size_t kind = 0; kind < RECORD_KINDS; kind++)
+    for (size_t kind = 0; kind < RECORD_KINDS && doubt_allows_more(p); kind++)
         if (lane_is_active(&p->lanes[kind]))
             bytes += lane_bytes(&p->lanes[kind]);
     return bytes;
@@ -98,13 +98,16 @@ static size_t backlog(struct pool *p) {
 
 /* One at a time; a further one only while a whole batch waits for a hand. */
 static bool wants_link(struct pool *p) {
+    size_t hands = 0;
+
     if (p->links.length >= p->options.size)
         return false;
     LIST_FOREACH (&p->links, struct link, l, node) {
         if (l->state == LINK_CONNECTING || l->state == LINK_IDLE || !l->identified)
             return false;
+        hands += l->state != LINK_SETTLING; /* which may take minutes */
     }
-    return p->links.length == 0 ? has_work(p) : backlog(p) >= p->options.batch_bytes;
+    return hands == 0 ? has_work(p) : backlog(p) >= p->options.batch_bytes;
 }
 
 static void earliest(mono_t *at, mono_t t) {
@@ -262,8 +265,10 @@ void pool_free(struct pool *p) {
         lane_give_back(&p->lanes[b->kind], b);
     }
     deadline_destroy(&p->tick);
-    for (size_t kind = 0; kind < RECORD_KINDS; kind++)
+    for (size_t kind = 0; kind < RECORD_KINDS; kind++) {
+        lane_say_unsaid(&p->lanes[kind], true);
         trouble_clear(&p->lanes[kind].trouble);
+    }
     trouble_clear(&p->trouble);
     pg_conninfo_free(p->info);
     FREE_OBJ(p);

@@ -18,10 +18,11 @@
 #define AVERAGE_FIRST 300
 #define DRAIN_POLL    (50 * DUR_MS)
 #define STARVED       (2 * DUR_S)
-#define DOUBT_PAUSE   (200 * DUR_MS)
 #define REFUSED_MIN   16 /* rows in a row: then it may not be the rows */
 #define REFUSED_MAX   1024
 #define BATCH_MIN     1024
+#define SAY_MAX       10 /* rows that are set aside, each by itself, a minute */
+#define SAY_PERIOD    (60 * DUR_S)
 #define SHED_TRIES    6              /* some seconds: it may be mended soon */
 #define SHED_BYTES    ((size_t)4096) /* few: each may be all that a segment is kept for */
 
@@ -194,6 +195,8 @@ void lane_stored(struct lane *l, struct event_batch *b) {
     let_go(l, b->n);
     event_batch_stored(l->pool->options.queue, b);
     l->works = true;
+    if (l->unsaid > 0)
+        lane_say_unsaid(l, false);
     grow(l);
     if (l->refused >= l->refused_max) { /* so it was the rows: they are looked at at once, more of them each time */
         l->refused_max = l->refused_max < REFUSED_MAX ? l->refused_max * 2 : REFUSED_MAX;
@@ -238,12 +241,32 @@ static void describe_row(const struct lane *l, struct str record, char text[37])
     uuid_format(&u, text);
 }
 
-void lane_drop_row(struct lane *l, struct event_batch *b, size_t i, const char *why) {
+void lane_say_unsaid(struct lane *l, bool end) {
+    if (!end && mono_since(l->said_since, now_of(l)) < SAY_PERIOD)
+        return;
+    if (l->unsaid > 0)
+        log_warn(l->pool->options.log, "telemetry to %s: %zu further rows of %s were set aside",
+                 l->pool->info->destination, l->unsaid, record_table(l->kind)->name);
+    l->said = l->unsaid = 0;
+    l->said_since = now_of(l);
+}
+
+static void say_row(struct lane *l, const struct event_batch *b, size_t i, const char *why) {
     char id[37];
 
+    lane_say_unsaid(l, false);
+    if (l->said == SAY_MAX) {
+        l->unsaid++;
+        return;
+    }
+    l->said++;
     describe_row(l, b->records[i], id);
     log_warn(l->pool->options.log, "telemetry to %s: a row of %s (%s) is set aside: %s", l->pool->info->destination,
              record_table(l->kind)->name, id[0] != '\0' ? id : "without id", why);
+}
+
+void lane_drop_row(struct lane *l, struct event_batch *b, size_t i, const char *why) {
+    say_row(l, b, i, why);
     let_go(l, 1);
     event_batch_drop_row(l->pool->options.queue, b, i);
 }
@@ -306,22 +329,4 @@ bool lane_shed(struct lane *l) {
     event_batch_dropped(q, b, DROP_FULL);
     look_whether_over(l);
     return true;
-}
-
-/* ---- doubts ---- */
-
-struct doubt *doubt_new(struct pool *p, struct event_batch *b) {
-    struct doubt *d = calloc(1, sizeof *d);
-
-    XXXAN(d);
-    d->batch = b;
-    d->pause = DOUBT_PAUSE;
-    d->again = p->options.loop->now;
-    list_append(&p->doubts, &d->node);
-    return d;
-}
-
-void doubt_free(struct doubt *d) {
-    list_remove(&d->node);
-    free(d);
 }

@@ -8,13 +8,13 @@
 #include "telemetry/columns.h"
 #include "telemetry/pool_parts.h"
 
-#define SERVER_MIN      130000 /* pg_current_xact_id() */
-#define READ_PATIENCE   (30 * DUR_S)
-#define IDLE_ONE        (60 * DUR_S)
-#define IDLE_MORE       (10 * DUR_S)
-#define LOOK_AGAIN      (60 * DUR_S) /* at a table that takes nothing */
-#define KNOWN_FOR       (10 * DUR_S) /* what the columns are, where rows are refused */
-#define DOUBT_PAUSE_MAX (10 * DUR_S)
+#define SERVER_MIN    130000 /* pg_current_xact_id() */
+#define READ_PATIENCE (30 * DUR_S)
+#define IDLE_ONE      (60 * DUR_S)
+#define IDLE_MORE     (10 * DUR_S)
+#define LOOK_AGAIN    (60 * DUR_S) /* at a table that takes nothing */
+#define KNOWN_FOR     (10 * DUR_S) /* what the columns are, where rows are refused */
+#define LARGE         ((size_t)64 * 1024)
 
 static struct lane *lane_of(struct link *l, const struct event_batch *b) {
     return &l->pool->lanes[b->kind];
@@ -50,7 +50,7 @@ static void give_up(struct link *l, const char *why) {
     pool_pump(p);
 }
 
-static void give_up_with(struct link *l, const struct pg_error *e) {
+void link_give_up(struct link *l, const struct pg_error *e) {
     struct buf why = {0};
 
     buf_append(&why, buf_length(&e->message) > 0 ? buf_str(&e->message) : STR("an answer that makes no sense"));
@@ -61,12 +61,33 @@ static void give_up_with(struct link *l, const struct pg_error *e) {
     buf_free(&why);
 }
 
+/* "ERROR 42501: permission denied for table faucet_http_events; this lets it: …" */
+static void sentence(struct buf *out, struct link *l, const struct pg_error *e) {
+    buf_printf(out, "%s: %.*s (SQLSTATE %s)", record_table(l->batch->kind)->name, STR_ARG(buf_str(&e->message)),
+               e->state);
+    pg_error_advice(out, e);
+    buf_append_char(out, '\0');
+}
+
+/* An error of a class that leaves the batch in doubt: the next attempt should not follow at once. */
+static void commit_failed(struct link *l) {
+    struct buf why = {0};
+
+    sentence(&why, l, &l->sending.error);
+    lane_trouble(lane_of(l, l->batch), buf_str(&why).p);
+    buf_free(&why);
+}
+
 static void on_lost(struct pg_session *s, const char *why) {
     struct link *l = CONTAINER_OF(s, struct link, session);
     struct pool *p = l->pool;
 
     CHECK_OBJ_NOTNULL(l, LINK_MAGIC);
-    if (l->state == LINK_SENDING && l->sending.state == PG_BATCH_COPYING)
+    if (l->doubt != NULL)
+        doubt_lost(l, why);
+    if (l->state == LINK_SENDING && l->sending.error.is && !l->sending.error.fatal)
+        commit_failed(l);
+    if (l->state == LINK_SENDING && l->sending.state == PG_BATCH_COPYING && l->batch->bytes >= LARGE)
         lane_shrink(lane_of(l, l->batch), l->batch); /* perhaps it took too long for somebody */
     if (l->state != LINK_IDLE) {
         give_up(l, why);
@@ -86,7 +107,7 @@ static void on_idle_for_long(struct deadline *d) {
         link_end(l);
 }
 
-static void become_idle(struct link *l) {
+void link_idle(struct link *l) {
     struct pool *p = l->pool;
 
     l->state = LINK_IDLE;
@@ -122,7 +143,7 @@ static void on_identity_done(void *owner) {
     struct link *l = owner;
 
     l->identified = true;
-    become_idle(l);
+    link_idle(l);
 }
 
 static const struct pg_talk identifying = {.result = on_identity, .done = on_identity_done};
@@ -131,11 +152,11 @@ static void on_columns_done(void *owner) {
     struct link *l = owner;
 
     if (l->error.is)
-        give_up_with(l, &l->error);
+        link_give_up(l, &l->error);
     else if (!l->identified)
         pg_session_say(&l->session, SETTLE_IDENTITY_QUERY, &identifying, l, READ_PATIENCE);
     else
-        become_idle(l);
+        link_idle(l);
 }
 
 static const struct pg_talk reading = {.result = on_columns, .done = on_columns_done};
@@ -213,14 +234,6 @@ static void give_back(struct link *l) {
     lane_give_back(lane_of(l, b), b);
 }
 
-/* "ERROR 42501: permission denied for table faucet_http_events; `faucet db check` says …" */
-static void sentence(struct buf *out, struct link *l, const struct pg_error *e) {
-    buf_printf(out, "%s: %.*s (SQLSTATE %s)", record_table(l->batch->kind)->name, STR_ARG(buf_str(&e->message)),
-               e->state);
-    pg_error_advice(out, e);
-    buf_append_char(out, '\0');
-}
-
 /* A single one is set aside; but when many in a row are refused, it may be that nothing is wrong with them. */
 static void row_refused(struct link *l, enum pg_verdict verdict, const char *why) {
     struct lane *lane = lane_of(l, l->batch);
@@ -246,7 +259,7 @@ static void row_refused(struct link *l, enum pg_verdict verdict, const char *why
         buf_free(&text);
     }
     give_back(l);
-    become_idle(l);
+    link_idle(l);
 }
 
 /* Another type of a column makes good rows look bad. False: it is to be read again before any is blamed. */
@@ -290,17 +303,17 @@ static void refused(struct link *l, const struct pg_error *e) {
         break;
     case PG_TYPE:
         give_back(l);
-        become_idle(l);
+        link_idle(l);
         break;
     case PG_COLUMNS: /* if the table is gone, reading its columns says so in better words */
     case PG_TABLE:
         lane_park(lane, buf_str(&why).p);
         give_back(l);
-        become_idle(l);
+        link_idle(l);
         break;
     case PG_SERVER:
         if (e->fatal || e->state[0] == '\0' || pg_error_is_of_standby(e))
-            give_up_with(l, e);
+            link_give_up(l, e);
         else
             leave_server(l, buf_str(&why).p);
         break;
@@ -316,7 +329,7 @@ static void on_sent(struct pg_batch *s, bool stored) {
     if (s->unreadable) {
         lane_lost(lane_of(l, b), s->lost);
         give_back(l);
-        become_idle(l);
+        link_idle(l);
         return;
     }
     if (!stored) {
@@ -329,81 +342,7 @@ static void on_sent(struct pg_batch *s, bool stored) {
     l->batch = NULL;
     lane_stored(lane_of(l, b), b);
     pool_works(l->pool);
-    become_idle(l);
-}
-
-/* ---- a doubt ---- */
-
-static void ask_later(struct doubt *d, mono_t now) {
-    d->again = mono_add(now, d->pause);
-    d->pause = d->pause * 2 < DOUBT_PAUSE_MAX ? d->pause * 2 : DOUBT_PAUSE_MAX;
-}
-
-static void send_again(struct link *l, struct doubt *d) {
-    struct event_batch *b = d->batch;
-
-    doubt_free(d);
-    b->in_doubt = false;
-    lane_give_back(lane_of(l, b), b);
-}
-
-static void say_unknown(struct link *l, const struct event_batch *b) {
-    const char *table = record_table(b->kind)->name;
-    bool request = b->kind == RECORD_HTTP || b->kind == RECORD_SESSION;
-
-    log_warn(l->pool->options.log,
-             "telemetry to %s: whether %zu rows arrived in %s cannot be found out, so they are sent again and may be "
-             "there twice; this lets faucet look: GRANT SELECT (%s, time) ON %s TO \"%s\"",
-             l->pool->info->destination, b->n, table, request ? "request_uuid" : "event_id", table,
-             l->pool->info->user);
-}
-
-static void on_settled(struct settle *s, enum settled answer) {
-    struct link *l = CONTAINER_OF(s, struct link, settle);
-    struct pool *p = l->pool;
-    struct doubt *d = l->doubt;
-    struct event_batch *b = d->batch;
-
-    CHECK_OBJ_NOTNULL(l, LINK_MAGIC);
-    l->doubt = NULL;
-    d->asking = false;
-    switch (answer) {
-    case SETTLED_COMMITTED:
-        doubt_free(d);
-        lane_stored(lane_of(l, b), b);
-        pool_works(p);
-        break;
-    case SETTLED_ABORTED:
-        send_again(l, d);
-        break;
-    case SETTLED_UNKNOWN:
-        say_unknown(l, b);
-        send_again(l, d);
-        break;
-    case SETTLED_IN_PROGRESS:
-        ask_later(d, p->options.loop->now);
-        break;
-    case SETTLED_ERROR:
-        ask_later(d, p->options.loop->now);
-        give_up_with(l, &s->error);
-        return;
-    }
-    become_idle(l);
-}
-
-static bool feed_doubt(struct link *l) {
-    struct pool *p = l->pool;
-
-    LIST_FOREACH (&p->doubts, struct doubt, d, node) {
-        if (d->asking || d->again.us > p->options.loop->now.us)
-            continue;
-        d->asking = true;
-        l->doubt = d;
-        l->state = LINK_SETTLING;
-        settle_start(&l->settle, &l->session, d->batch, &l->columns.tables[d->batch->kind], l->identity, on_settled);
-        return true;
-    }
-    return false;
+    link_idle(l);
 }
 
 /* ---- work ---- */
@@ -448,7 +387,7 @@ static bool feed_from(struct link *l, struct lane *lane) {
         return false;
     if (b->in_doubt) {
         (void)doubt_new(l->pool, b);
-        return feed_doubt(l);
+        return doubt_feed(l);
     }
     if (!table->there) {
         lane_drop(lane, b);
@@ -469,8 +408,10 @@ bool link_feed(struct link *l) {
     struct pool *p = l->pool;
 
     ASSERT(l->state == LINK_IDLE);
-    if (feed_doubt(l))
+    if (doubt_feed(l))
         return true;
+    if (!doubt_allows_more(p))
+        return false;
     for (size_t i = 0; i < RECORD_KINDS; i++) {
         struct lane *lane = &p->lanes[(p->turn + i) % RECORD_KINDS];
         if (lane_is_active(lane) && feed_from(l, lane)) {

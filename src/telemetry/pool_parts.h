@@ -3,7 +3,8 @@
  *
  *   pool.c       making, freeing, draining; what it looks like from outside; when to connect
  *   pool_lane.c  what of each kind is to be sent when; what is kept because a table does not take it
- *   pool_link.c  a connection's life, and what comes of the work it is given
+ *   pool_link.c  a connection's life, and what comes of the batches it is given
+ *   pool_doubt.c batches whose COMMIT was not answered
  *
  * A batch that was taken from the queue is in exactly one place: a link's, or on
  * the list of doubts.
@@ -42,6 +43,8 @@ struct lane {
     mono_t columns_wanted; /* columns read earlier are not good enough */
     bool suspect; /* rows were refused, and columns_wanted was set because of that; no new batch was stored since */
     bool missing_said;
+    size_t said, unsaid; /* rows that were set aside, this minute: each one in the log, and just counted */
+    mono_t said_since;
     bool works;           /* something was stored since a new batch was refused */
     unsigned refused;     /* bad rows in a row */
     unsigned refused_max; /* so many may be set aside; then it may not be the rows */
@@ -52,8 +55,9 @@ struct doubt {
     struct list_node node;
     struct event_batch *batch;
     bool asking; /* a link has it */
-    mono_t again;
+    mono_t asked, again;
     dur_t pause;
+    unsigned failures; /* attempts that the server refused to answer */
 };
 
 /*   CONNECTING ──→ READING ──→ IDLE ⇄ SENDING | SETTLING | READING      any ──→ ended */
@@ -131,6 +135,8 @@ void lane_give_back(struct lane *l, struct event_batch *b);
 void lane_drop(struct lane *l, struct event_batch *b);
 /* Row i is bad: said, dropped. An empty batch must be given back. */
 void lane_drop_row(struct lane *l, struct event_batch *b, size_t i, const char *why);
+/* Those that were set aside without a word, if it is time to mention them, or at the end. */
+void lane_say_unsaid(struct lane *l, bool end);
 /* event_batch_verify took n rows out of a batch. */
 void lane_lost(struct lane *l, size_t n);
 /* It was too much at once, it seems: the next ones are of half the size. They grow again as they are stored. */
@@ -147,13 +153,24 @@ void lane_trouble(struct lane *l, const char *why);
 /* The queue is nearly full: of what is kept because the table has not taken it for a while, the oldest goes. True: some
  * went. */
 bool lane_shed(struct lane *l);
-struct doubt *doubt_new(struct pool *p, struct event_batch *b);
-void doubt_free(struct doubt *d); /* the batch is somebody else's already */
-
 /* ---- pool_link.c ---- */
 void link_new(struct pool *p); /* connects */
 void link_end(struct link *l); /* its batch goes back, its doubt stays; l is gone */
 /* It is idle. False: there is nothing for it to do. */
 bool link_feed(struct link *l);
+/* Its work is done. Last thing that is done with it: it may be ended. */
+void link_idle(struct link *l);
+/* The server is of no use now: the link is ended, the pool backs off. */
+void link_give_up(struct link *l, const struct pg_error *e);
+
+/* ---- pool_doubt.c ---- */
+struct doubt *doubt_new(struct pool *p, struct event_batch *b);
+void doubt_free(struct doubt *d); /* the batch is somebody else's already */
+/* False: there are so many that nothing new is sent. */
+bool doubt_allows_more(const struct pool *p);
+/* An idle link asks after one. False: none is due. */
+bool doubt_feed(struct link *l);
+/* The link that was asking is lost. */
+void doubt_lost(struct link *l, const char *why);
 
 #endif

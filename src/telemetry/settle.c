@@ -6,15 +6,16 @@
 #include "telemetry/settle.h"
 
 #include <inttypes.h>
-#include <stdio.h>
 
 #include "base/hash.h"
 #include "base/uuid.h"
 
-#define PATIENCE     (30 * DUR_S)
-#define PATIENCE_ROW (10 * DUR_MIN) /* no index is promised */
-#define ROWS_MAX     ((size_t)256)  /* one would do; some may have been deleted since */
-#define XID_BITS     48
+#define PATIENCE        (30 * DUR_S)
+#define PATIENCE_ROW    (10 * DUR_MIN) /* no index is promised */
+#define ROWS_MAX        ((size_t)256)  /* one would do; some may have been deleted since */
+#define XID_BITS        48
+#define IDENTITY_FIELDS 2
+#define ROUNDED         ((int64_t)1000000) /* a column may keep times by the second */
 
 uint64_t settle_transaction(uint16_t identity, uint64_t xid) {
     return (uint64_t)identity << XID_BITS | (xid & ((UINT64_C(1) << XID_BITS) - 1));
@@ -23,9 +24,9 @@ uint64_t settle_transaction(uint16_t identity, uint64_t xid) {
 uint16_t settle_identity(const PGresult *r) {
     uint64_t h = 0;
 
-    if (PQresultStatus(r) != PGRES_TUPLES_OK || PQntuples(r) != 1 || PQnfields(r) != 2)
+    if (PQresultStatus(r) != PGRES_TUPLES_OK || PQntuples(r) != 1 || PQnfields(r) != IDENTITY_FIELDS)
         return 0;
-    for (int i = 0; i < 2; i++)
+    for (int i = 0; i < IDENTITY_FIELDS; i++)
         h = hash_bytes(h, PQgetvalue(r, 0, i), (size_t)PQgetlength(r, 0, i));
     return (uint16_t)(h % UINT16_MAX + 1); /* never 0 */
 }
@@ -94,12 +95,11 @@ static void look(struct settle *s) {
         return;
     }
     buf_printf(&sql, "SELECT EXISTS (SELECT FROM %s WHERE \"time\" BETWEEN '", record_table(s->batch->kind)->name);
-    append_time(&sql, first);
+    append_time(&sql, first - ROUNDED);
     buf_append(&sql, STR("' AND '"));
-    append_time(&sql, last);
+    append_time(&sql, last + ROUNDED);
     buf_printf(&sql, "' AND \"%s\" = ANY ('{%.*s}'))", s->table->id, STR_ARG(buf_str(&ids)));
     buf_append_char(&sql, '\0');
-    s->looking = true;
     pg_error_clear(&s->error);
     s->answer = SETTLED_ERROR;
     pg_session_say(s->session, buf_str(&sql).p, &looking, s, PATIENCE_ROW);
@@ -125,10 +125,17 @@ static enum settled answer_of(const PGresult *r) {
 static void on_status(void *owner, const PGresult *r) {
     struct settle *s = owner;
 
-    if (PQresultStatus(r) == PGRES_TUPLES_OK)
+    if (PQresultStatus(r) == PGRES_TUPLES_OK && PQnfields(r) == IDENTITY_FIELDS)
+        s->now = settle_identity(r);
+    else if (PQresultStatus(r) == PGRES_TUPLES_OK)
         s->answer = answer_of(r);
     else if (PQresultStatus(r) == PGRES_FATAL_ERROR)
         pg_error_note(&s->error, r);
+}
+
+/* Its transaction of that number is somebody else's. */
+static bool is_another(const struct settle *s) {
+    return s->then != 0 && s->now != 0 && s->then != s->now;
 }
 
 static void on_status_done(void *owner) {
@@ -136,7 +143,7 @@ static void on_status_done(void *owner) {
 
     if (s->error.is && strncmp(s->error.state, "22", 2) != 0)
         finish(s, SETTLED_ERROR);
-    else if (s->error.is || s->answer == SETTLED_UNKNOWN)
+    else if (s->error.is || s->answer == SETTLED_UNKNOWN || is_another(s))
         look(s);
     else
         finish(s, s->answer);
@@ -148,17 +155,25 @@ void settle_start(struct settle *s, struct pg_session *session, const struct eve
                   const struct pg_table *table, uint16_t identity,
                   void (*done)(struct settle *s, enum settled answer)) {
     uint64_t xid = b->transaction & ((UINT64_C(1) << XID_BITS) - 1);
-    uint16_t then = (uint16_t)(b->transaction >> XID_BITS);
-    char sql[80];
+    struct buf sql = {0};
 
     ASSERT(s->session == NULL && b->in_doubt);
     pg_error_clear(&s->error);
-    *s = (struct settle){.session = session, .batch = b, .table = table, .answer = SETTLED_UNKNOWN, .done = done};
-    if (xid == 0 || (then != 0 && identity != 0 && then != identity))
-        (void)snprintf(sql, sizeof sql, "SELECT NULL"); /* not the server that had it: straight on to the rows */
+    *s = (struct settle){.session = session,
+                         .batch = b,
+                         .table = table,
+                         .answer = SETTLED_UNKNOWN,
+                         .then = (uint16_t)(b->transaction >> XID_BITS),
+                         .done = done};
+    if (identity != 0)
+        buf_append(&sql, STR(SETTLE_IDENTITY_QUERY "; "));
+    if (xid == 0)
+        buf_append(&sql, STR("SELECT NULL")); /* straight on to the rows */
     else
-        (void)snprintf(sql, sizeof sql, "SELECT pg_catalog.pg_xact_status('%" PRIu64 "')", xid);
-    pg_session_say(session, sql, &asking, s, PATIENCE);
+        buf_printf(&sql, "SELECT pg_catalog.pg_xact_status('%" PRIu64 "')", xid);
+    buf_append_char(&sql, '\0');
+    pg_session_say(session, buf_str(&sql).p, &asking, s, PATIENCE);
+    buf_free(&sql);
 }
 
 void settle_forget(struct settle *s) {

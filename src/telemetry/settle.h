@@ -6,7 +6,9 @@
  *
  * After a failover a transaction's number may belong to somebody else's on the
  * new server. So the 64 bits that the queue keeps are not the number alone: the
- * upper 16 are a hash of the server's system identifier and timeline.
+ * upper 16 are a hash of the server's system identifier and timeline. Which server
+ * it is is asked in the same message as what became of the transaction: behind a
+ * pooler it may have changed since anybody asked last.
  */
 #ifndef FAUCET_TELEMETRY_SETTLE_H
 #define FAUCET_TELEMETRY_SETTLE_H
@@ -29,7 +31,7 @@ struct settle {
     const struct event_batch *batch;
     const struct pg_table *table;
     enum settled answer;
-    bool looking; /* for rows */
+    uint16_t then, now; /* the server that had it, and the one that is asked; 0: nobody knows */
     struct pg_error error;
     void (*done)(struct settle *s, enum settled answer); /* last thing that is done with it */
 };
@@ -41,7 +43,8 @@ struct settle {
 uint16_t settle_identity(const PGresult *r);
 uint64_t settle_transaction(uint16_t identity, uint64_t xid);
 
-/* Zeroed struct in, or one that is done. table: of the batch's kind, as that server has it. */
+/* Zeroed struct in, or one that is done. table: of the batch's kind, as that server has it. identity: what is known of
+ * it; 0: it does not say, and is not asked again. */
 void settle_start(struct settle *s, struct pg_session *session, const struct event_batch *b,
                   const struct pg_table *table, uint16_t identity, void (*done)(struct settle *s, enum settled answer));
 void settle_forget(struct settle *s); /* the session is lost or about to be ended */

@@ -6,7 +6,7 @@
 #include "telemetry/telemetry_parts.h"
 
 #define LOOK (DUR_S / 4) /* how often a database is asked whether waiting for it still makes sense */
-/* What is on disk is not lost: a database that does not answer when we stop gets this long to do so. */
+/* What is on disk is not lost: a database that takes nothing when we stop gets this long to do so. */
 #define PATIENCE (2 * DUR_S)
 
 static void look_stopped(struct telemetry *t) {
@@ -32,13 +32,13 @@ void telemetry_pool_drained(void *destination) {
     look_stopped(t);
 }
 
-/* False: it had its time, or does not answer and all is on disk. */
+/* False: it had its time, or does not answer, or not take everything, and all is on disk. */
 static bool is_worth_waiting(const struct telemetry *t, struct destination *d) {
     struct pool_status s;
     mono_t now = mono_now();
 
     pool_status(d->pool, &s);
-    if (s.reachable || d->directory == NULL)
+    if ((s.reachable && s.error == NULL) || d->directory == NULL)
         d->silent_since = now;
     /* a pool may miss its deadline by a turn */
     return mono_since(t->stop_until, now) < LOOK && mono_since(d->silent_since, now) < PATIENCE;

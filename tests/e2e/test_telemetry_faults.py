@@ -220,6 +220,33 @@ def test_a_server_that_hangs_holds_nobody_up(pg, rows, faucet):
     exactly_once(rows, seen)
 
 
+def test_stop_does_not_wait_for_a_table_that_takes_nothing(pg, rows, faucet):
+    pg.query("CREATE ROLE clerk LOGIN")
+    pg.query("GRANT SELECT, INSERT ON ALL TABLES IN SCHEMA public TO clerk", dbname=rows.name)
+    f = faucet({"telemetry": {**settings(pg, rows.name), "postgres_string": pg.string(rows.name, user="clerk")}, "shutdown": {"timeout": "60s"},
+                "apps": {"a": tiny()}})
+    f.get("/a/x")
+    wait_stored(f)
+    pg.query("REVOKE INSERT ON faucet_http_events FROM clerk", dbname=rows.name)
+    f.get("/a/x")
+    until(lambda: "GRANT INSERT" in (destinations(f)[0].get("error") or ""), 10, "the table refuses rows")
+    began = time.monotonic()
+    assert f.stop(timeout=70) == 0
+    assert time.monotonic() - began < 10 * SLOW
+    assert "queued 1 (kept on disk)" in f.log()
+    pg.query("GRANT INSERT ON faucet_http_events TO clerk", dbname=rows.name)
+    again(f)
+    assert wait_stored(f)["stored"] == 2
+    assert len(rows.all()) == 2
+
+
+def test_what_apps_call_a_request_uuid_fits_its_index(pg, rows):
+    pg.query("INSERT INTO faucet_log_events (time, body) SELECT now(), jsonb_build_object('request_uuid', string_agg(md5(i::text), ''))"
+             " FROM generate_series(1, 300) i", dbname=rows.name)
+    plan = pg.query("SET enable_seqscan = off; EXPLAIN SELECT FROM faucet_log_events WHERE body ->> 'request_uuid' = 'x'", dbname=rows.name)
+    assert "faucet_log_events_body_request" in str(plan)
+
+
 def test_two_daemons_do_not_share_a_state_dir(pg, rows, faucet):
     state = os.path.join(tempfile.mkdtemp(dir="/tmp"), "s")
     config = {"state_dir": state, "telemetry": settings(pg, rows.name), "apps": {"a": tiny()}}

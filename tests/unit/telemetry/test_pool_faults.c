@@ -1,10 +1,8 @@
-/* The pool when servers die, hang, fail over, lie behind a pooler or ask for TLS: every event arrives once, and the
- * loop goes on. */
+/* The pool when servers die, hang, fail over or ask for TLS: every event arrives once, and the loop goes on. */
 #include <netinet/in.h>
 #include <sys/socket.h>
 
 #include "pool_fixture.h"
-#include "telemetry/settle.h"
 
 #define TURN_MAX                                                                                                       \
     (500 * DUR_MS) /* of the loop, on a machine that does much else; libpq's own waiting would be seconds */
@@ -33,179 +31,6 @@ static void assert_once(struct fixture *f) {
     assert_int_equal(sql_int(&server, "SELECT count(DISTINCT request_uuid) FROM faucet_http_events"), f->appended);
     if (f->longest > TURN_MAX)
         fail_msg("a turn took %.0f ms", (double)f->longest / 1e3);
-}
-
-/* ---- doubt ---- */
-
-/* A batch that another faucet was about to commit as that transaction. */
-static struct event_batch *make_doubt(struct fixture *f, size_t n, uint64_t transaction) {
-    struct event_batch *b;
-    fixture_append_many(f, n);
-    b = event_queue_take(f->queue, RECORD_HTTP, SIZE_MAX / 2);
-    assert_int_equal(b->n, n);
-    event_batch_committing(f->queue, b, transaction);
-    return b;
-}
-
-/* Puts the batch's first `n` rows there as somebody's transaction; COMMIT or ROLLBACK or neither. */
-static uint64_t insert(PGconn *c, const struct event_batch *b, size_t n, const char *end) {
-    struct buf text = {0};
-    char id[37];
-    struct str bytes;
-    struct uuid u;
-    sql_on(c, "BEGIN");
-    uint64_t xid = strtoull(sql_on(c, "SELECT pg_current_xact_id()"), NULL, 10);
-    for (size_t i = 0; i < n; i++) {
-        assert_true(record_find(b->records[i], COLUMN_OF_HTTP_request_uuid, &bytes));
-        memcpy(u.b, bytes.p, 16);
-        uuid_format(&u, id);
-        assert_true(record_find(b->records[i], COLUMN_OF_HTTP_time, &bytes));
-        buf_printf(&text,
-                   "INSERT INTO faucet_http_events (request_uuid, time) VALUES ('%s', to_timestamp(%lld / 1e6));", id,
-                   (long long)record_get_time(bytes).us);
-    }
-    buf_append_char(&text, '\0');
-    if (n > 0)
-        sql_on(c, buf_str(&text).p);
-    buf_free(&text);
-    sql_on(c, end);
-    return xid;
-}
-
-static void settle_test(struct fixture *f, size_t rows, const char *end) {
-    PGconn *c = sql_open(&server, "app");
-    struct event_batch *b = make_doubt(f, 5, 1);
-    uint64_t xid = insert(c, b, rows, end);
-    PQfinish(c);
-    event_batch_committing(f->queue, b, xid);
-    event_batch_give_back(f->queue, b);
-    fixture_append_many(f, 2);
-    fixture_pool(f);
-    assert_await(f, is_all_stored, 10 * DUR_S);
-    assert_once(f);
-}
-
-static void test_doubt_committed(void **state) {
-    settle_test(*state, 5, "COMMIT");
-}
-
-static void test_doubt_aborted(void **state) {
-    settle_test(*state, 5, "ROLLBACK");
-}
-
-static bool are_two_stored(struct fixture *f) {
-    return event_queue_account(f->queue, RECORD_HTTP)->stored == 2;
-}
-
-/* In progress: asked again, and what comes later does not wait. */
-static void test_doubt_in_progress(void **state) {
-    struct fixture *f = *state;
-    PGconn *c = sql_open(&server, "app");
-    struct event_batch *b = make_doubt(f, 5, 1);
-    event_batch_committing(f->queue, b, insert(c, b, 5, "SELECT"));
-    event_batch_give_back(f->queue, b);
-    fixture_append_many(f, 2);
-    fixture_pool(f);
-    assert_await(f, are_two_stored, 10 * DUR_S);
-    assert_false(fixture_await(f, is_all_stored, DUR_S / 2));
-    sql_on(c, "COMMIT");
-    PQfinish(c);
-    assert_await(f, is_all_stored, 10 * DUR_S);
-    assert_once(f);
-}
-
-/* A transaction of which this server knows nothing: the rows tell. */
-static void doubt_elsewhere(struct fixture *f, uint64_t transaction, size_t rows) {
-    PGconn *c = sql_open(&server, "app");
-    struct event_batch *b = make_doubt(f, 5, transaction);
-    (void)insert(c, b, rows, "COMMIT");
-    PQfinish(c);
-    event_batch_give_back(f->queue, b);
-    fixture_pool(f);
-    assert_await(f, is_all_stored, 10 * DUR_S);
-    assert_once(f);
-}
-
-static void test_doubt_in_the_future(void **state) {
-    doubt_elsewhere(*state, 4000000000u, 0);
-}
-
-static void test_doubt_in_the_future_but_there(void **state) {
-    doubt_elsewhere(*state, 4000000000u, 5);
-}
-
-/* The number belongs to somebody else's transaction here, and that one was committed. */
-static void test_doubt_of_another_server(void **state) {
-    PGconn *c = sql_open(&server, "app");
-    uint64_t xid = strtoull(sql_on(c, "SELECT pg_current_xact_id()"), NULL, 10);
-    PGresult *r = PQexec(c, SETTLE_IDENTITY_QUERY);
-    uint16_t identity = settle_identity(r);
-    PQclear(r);
-    PQfinish(c);
-    assert_true(identity != 0);
-    doubt_elsewhere(*state, settle_transaction((uint16_t)(identity ^ 1), xid), 0);
-}
-
-static void test_doubt_of_this_server(void **state) {
-    struct fixture *f = *state;
-    PGconn *c = sql_open(&server, "app");
-    PGresult *r = PQexec(c, SETTLE_IDENTITY_QUERY);
-    uint16_t identity = settle_identity(r);
-    PQclear(r);
-    struct event_batch *b = make_doubt(f, 5, 1);
-    uint64_t xid = insert(c, b, 5, "COMMIT");
-    sql_on(c, "UPDATE faucet_http_events SET request_uuid = gen_random_uuid()"); /* only the number can tell */
-    PQfinish(c);
-    event_batch_committing(f->queue, b, settle_transaction(identity, xid));
-    event_batch_give_back(f->queue, b);
-    fixture_pool(f);
-    assert_await(f, is_all_stored, 10 * DUR_S);
-    assert_once(f);
-}
-
-static void test_doubt_without_select(void **state) {
-    struct fixture *f = *state;
-    sql(&server, "app",
-        "DO $$ BEGIN CREATE ROLE clerk LOGIN; EXCEPTION WHEN duplicate_object THEN END $$; GRANT INSERT ON "
-        "faucet_http_events TO "
-        "clerk");
-    snprintf(f->connection, sizeof f->connection, "host=%s port=%d user=clerk dbname=app", server.directory,
-             server.port);
-    doubt_elsewhere(f, 4000000000u, 0);
-    assert_said(f, "GRANT SELECT (request_uuid, time) ON faucet_http_events TO \"clerk\"");
-}
-
-/* A real one: the connection goes while COMMIT is under way (a deferred trigger makes it slow). */
-static bool is_committing(struct fixture *f) {
-    struct pool_status s;
-    pool_status(f->pool, &s);
-    return s.busy > 0 &&
-           sql_int(&server, "SELECT count(*) FROM pg_stat_activity WHERE query = 'COMMIT' AND state = 'active'") == 1;
-}
-static void test_lost_while_committing(void **state) {
-    struct fixture *f = *state;
-    struct pool_status s;
-    sql(&server, "app",
-        "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(0.4); RETURN NULL; END'; "
-        "CREATE "
-        "CONSTRAINT TRIGGER slow AFTER INSERT ON faucet_http_events DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN "
-        "(NEW.path = "
-        "'/slow') EXECUTE FUNCTION slow()");
-    fixture_append(f, "/slow", 200);
-    fixture_append_many(f, 5);
-    fixture_pool(f);
-    assert_await(f, is_committing, 10 * DUR_S);
-    server_do(&server, "terminate faucet");
-    assert_await(f, is_all_stored, 10 * DUR_S);
-    pool_status(f->pool, &s);
-    assert_int_equal(s.doubts, 1);
-    fixture_append(f, "/slow", 200);
-    assert_await(f, is_committing, 10 * DUR_S);
-    pool_free(f->pool); /* the server goes on with it */
-    f->longest = 0;     /* is_committing() blocks */
-    fixture_pool(f);
-    assert_await(f, is_all_stored, 10 * DUR_S);
-    assert_once(f);
 }
 
 /* ---- servers that go away ---- */
@@ -371,7 +196,7 @@ static void test_failover(void **state) {
     assert_true(f->longest < TURN_MAX);
 }
 
-/* ---- TLS and a pooler ---- */
+/* ---- TLS ---- */
 
 static void test_verify_full(void **state) {
     struct fixture *f = *state;
@@ -408,32 +233,6 @@ static void test_verify_full_of_another_name(void **state) {
     assert_int_equal(event_queue_account(f->queue, RECORD_HTTP)->queued, 5);
 }
 
-static void test_pooler(void **state) {
-    struct fixture *f = *state;
-    char answer[300], directory[100];
-    int port;
-    server_ask(&server, answer, sizeof answer, "pgbouncer");
-    assert_int_equal(sscanf(answer, "ok %99s %d", directory, &port), 2);
-    snprintf(f->connection, sizeof f->connection, "host=%s port=%d user=postgres dbname=app", directory, port);
-    fixture_pool(f);
-    fixture_append_many(f, 20000);
-    assert_await(f, is_all_stored, 20 * DUR_S);
-    assert_once(f);
-    server_do(&server, "terminate");
-    fixture_append_many(f, 100);
-    assert_await(f, is_all_stored, 20 * DUR_S);
-    assert_once(f);
-    PGconn *c = sql_open(&server, "app");
-    struct event_batch *b = make_doubt(f, 5, 1);
-    uint64_t xid = insert(c, b, 5, "COMMIT");
-    PQfinish(c);
-    event_batch_committing(f->queue, b, xid);
-    event_batch_give_back(f->queue, b);
-    pool_wake(f->pool);
-    assert_await(f, is_all_stored, 10 * DUR_S);
-    assert_once(f);
-}
-
 static int begin_group(void **state) {
     (void)state;
     return server_begin(&server, "tls");
@@ -448,15 +247,6 @@ static int end_group(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST(test_doubt_committed),
-        TEST(test_doubt_aborted),
-        TEST(test_doubt_in_progress),
-        TEST(test_doubt_in_the_future),
-        TEST(test_doubt_in_the_future_but_there),
-        TEST(test_doubt_of_another_server),
-        TEST(test_doubt_of_this_server),
-        TEST(test_doubt_without_select),
-        TEST(test_lost_while_committing),
         TEST(test_killed_server),
         TEST(test_terminated_at_random),
         TEST(test_paused_server),
@@ -464,7 +254,6 @@ int main(void) {
         TEST(test_silent_first),
         TEST(test_verify_full),
         TEST(test_verify_full_of_another_name),
-        TEST(test_pooler),
         TEST(test_failover),
     };
     return cmocka_run_group_tests(tests, begin_group, end_group);

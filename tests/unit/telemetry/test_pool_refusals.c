@@ -59,6 +59,10 @@ static void test_burst_of_bad_rows(void **state) {
     assert_int_equal(account(f)->dropped[DROP_BAD_ROW], 500);
     assert_int_equal(account(f)->stored, f->appended - 500);
     assert_int_equal(sql_int(&server, "SELECT count(*) FROM faucet_http_events"), f->appended - 500);
+    assert_int_equal(fixture_count(f, "is set aside"), 10);
+    pool_free(f->pool); /* or a minute later */
+    f->pool = NULL;
+    assert_said(f, "490 further rows of faucet_http_events were set aside");
 }
 
 static bool are_others_stored(struct fixture *f) {
