@@ -134,9 +134,9 @@ static void count(struct faucet *f, enum reload_result result) {
     f->reloads.last = wall_now();
 }
 
-static void tell(struct reload *r, enum reload_result result) {
-    struct faucet *f = r->faucet;
-    struct reload_outcome o = {
+static struct reload_outcome outcome(const struct reload *r, enum reload_result result) {
+    const struct faucet *f = r->faucet;
+    return (struct reload_outcome){
         .result = result,
         .plan = r->plan,
         .problems = &r->problems,
@@ -146,9 +146,18 @@ static void tell(struct reload *r, enum reload_result result) {
         .hash = f->snapshot->hash,
         .took = mono_since(r->began, mono_now()),
     };
+}
+
+static void observe(const struct reload *r, const struct reload_outcome *o) {
+    observe_reload(r->faucet, r->restarting != NULL ? "restart" : "reload", r->who, r->restarting, o);
+}
+
+static void tell(struct reload *r, enum reload_result result) {
+    struct faucet *f = r->faucet;
+    const struct reload_outcome o = outcome(r, result);
     count(f, result);
     log_outcome(r, &o);
-    observe_reload(f, r->restarting != NULL ? "restart" : "reload", r->who, r->restarting, &o);
+    observe(r, &o);
     if (!f->stopping) /* READY=1 after STOPPING=1 would take it back */
         notify(f->options->environ_, "READY=1\nSTATUS=Serving %zu apps, config %llu%s", f->snapshot->app_count,
                (unsigned long long)f->snapshot->number, result == RELOAD_DONE ? "" : "; the last reload failed");
@@ -374,6 +383,9 @@ static void supersede(struct reload *old, struct reload *new) {
         tell(old, RELOAD_FAILED);
         return;
     }
+    XXXASSERT(asprintf(&old->why, "a reload asked by %s came in between", new->who) > 0);
+    const struct reload_outcome o = outcome(old, RELOAD_SUPERSEDED);
+    observe(old, &o);
     old->faucet->reloads.ended[RELOAD_SUPERSEDED]++;
     LIST_FOREACH (&old->waiters, struct waiter, w, node) {
         list_move(&new->waiters, &w->node);
@@ -403,14 +415,7 @@ void reload_plan(struct faucet *f, const struct reload_request *request) {
     r->next = load(r);
     if (r->next != NULL)
         r->plan = plan_make(r->arena, r->from, r->next);
-    struct reload_outcome o = {
-        .result = r->next != NULL ? RELOAD_DONE : RELOAD_INVALID,
-        .plan = r->plan,
-        .problems = &r->problems,
-        .config = f->snapshot->number,
-        .hash = f->snapshot->hash,
-        .took = mono_since(r->began, mono_now()),
-    };
+    const struct reload_outcome o = outcome(r, r->next != NULL ? RELOAD_DONE : RELOAD_INVALID);
     LIST_FOREACH (&r->waiters, struct waiter, w, node) {
         list_remove(&w->node);
         w->done(w->owner, &o);
