@@ -7,7 +7,7 @@ It prints `reached` when `count` replies are there, goes on until standard input
 A connection that is refused, reset or closed is made again; requests on it that had no whole reply are counted as cut and asked no more.
 A line of `out`: token, request uuid, app, method, path, status, sent, received (CLOCK_MONOTONIC), name of the cookie that was set or `-`.
 
-The apps are those of apps/quick.py: /a/ and /b/; every body says whose it is and which token it answers. /none/ is nobody's.
+The apps are those of apps/quick.py: /a/, /b/ and /c/; every body says whose it is and which token it answers. /none/ is nobody's.
 """
 import json
 import random
@@ -26,8 +26,11 @@ KINDS = [  # weight, app, method, path, bytes of body, depth-1 connections only
     (400, "a", "GET", "/q", 0, False), (80, "a", "GET", "/c", 0, False), (20, "a", "POST", "/q", 3000, False), (400, "b", "GET", "/q", 0, False),
     (20, "b", "HEAD", "/q", 0, False), (10, "b", "GET", "/big", 0, False), (40, "none", "GET", "/q", 0, False),
     (10, "a", "CLOSE", "/q", 0, True), (5, "b", "LEAVE", "/big", 0, True),
+    (1, "c", "REST", "/huge", 0, True),  # does not read for a while: the reply's end waits in faucet
+    (1, "c", "STALL", "/q", 3000, True),  # half of the body: 408 after a while
 ]
 WAIT = 0.03  # before another try: refused, or no worker
+REST = 0.4
 
 
 class Connection:
@@ -42,7 +45,7 @@ class Client:
         self.random = random.Random(seed)
         self.poll = select.epoll()
         self.all = [Connection(i, (1, 4, 16)[i % 3]) for i in range(connections)]
-        self.by_fd, self.waiting = {}, [(0.0, c) for c in self.all]
+        self.by_fd, self.waiting, self.resting = {}, [(0.0, c) for c in self.all], []
         self.lines, self.whole, self.cut, self.left, self.wrong, self.statuses = [], 0, 0, 0, [], {}
         self.refused, self.stopping, self.announced = 0, False, False
         self.menu = {}
@@ -81,7 +84,7 @@ class Client:
         if self.stopping or (c.sock is None and not self.open(c)):
             return
         kinds, weights = self.menu[c.depth]
-        asked, leave = [], False
+        asked, leave, rest = [], False, False
         for _, app, method, path, body, _ in self.random.choices(kinds, weights, k=c.depth):
             c.n += 1
             token, more = "%d-%d-%d" % (c.number, c.life, c.n), ""
@@ -89,9 +92,14 @@ class Client:
                 method, more = "GET", "Connection: close\r\n"
             elif method == "LEAVE":
                 method, leave = "GET", True
+            elif method == "REST":
+                method, rest = "GET", True
+            stall = method == "STALL"
+            if stall:
+                method = "POST"
             if body:
                 more += "Content-Length: %d\r\n" % body
-            asked.append("%s /%s%s?n=%s HTTP/1.1\r\nHost: localhost\r\n%s\r\n%s" % (method, app, path, token, more, "u" * body))
+            asked.append("%s /%s%s?n=%s HTTP/1.1\r\nHost: localhost\r\n%s\r\n%s" % (method, app, path, token, more, "u" * (body // 2 if stall else body)))
             c.pending.append((token, app, method, path))
         c.sent = time.monotonic()
         try:
@@ -103,6 +111,17 @@ class Client:
             self.left += 1
             c.pending = []
             self.close(c, reset=True)
+        elif rest:
+            self.poll.unregister(c.sock)
+            self.resting.append((c.sent + REST, c, c.life))
+
+    def wake(self, now):
+        """Those that have rested read again."""
+        due = [r for r in self.resting if r[0] <= now]
+        self.resting = [r for r in self.resting if r[0] > now]
+        for _, c, life in due:
+            if c.sock is not None and c.life == life:
+                self.poll.register(c.sock, select.EPOLLIN)
 
     def read(self, c):
         try:
@@ -195,7 +214,8 @@ class Client:
                 for when, c in due:
                     if when <= now:
                         self.ask(c)
-            for fd, _ in self.poll.poll(0.005 if self.waiting else 1.0):
+            self.wake(time.monotonic())
+            for fd, _ in self.poll.poll(0.005 if self.waiting or self.resting else 1.0):
                 if fd == sys.stdin.fileno():
                     self.poll.unregister(fd)
                     self.stopping, stopped = True, time.monotonic()

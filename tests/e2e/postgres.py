@@ -218,10 +218,11 @@ class Postgres:
                 pass
         self.stopped = None
 
-    def terminate_backends(self, application_name=None):
-        """pg_terminate_backend for all other clients (of that application_name); how many."""
+    def terminate_backends(self, application_name=None, spare=None):
+        """pg_terminate_backend for all other clients (of that application_name; not of the one to spare); how many."""
         return len(self.query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND backend_type = "
-                              "'client backend' AND (%s IS NULL OR application_name = %s)", (application_name, application_name)))
+                              "'client backend' AND (%s IS NULL OR application_name = %s) AND application_name IS DISTINCT FROM %s",
+                              (application_name, application_name, spare)))
 
     # -- talking to it
     def string(self, dbname="postgres", user=USER, host=None, **more):

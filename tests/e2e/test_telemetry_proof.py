@@ -1,13 +1,17 @@
 """The proof that telemetry loses nothing a client saw finished and stores nothing twice.
 
-200,000 requests through a command app (its rows go by pgbouncer in transaction mode), an upstream app and nobody's path (theirs go straight), while
+200,000 requests through a command app (its rows go by pgbouncer in transaction mode), two upstream apps and nobody's path (theirs go straight), while
 versions and namespaces change every second by reload, and in turn, in random order: PostgreSQL is killed with -9 and started again,
-pg_terminate_backend fires at random, faucet is killed with -9 and started again (every other time in the middle of a reload), pgbouncer is
-paused (by turns with PAUSE and with SIGSTOP). Before every other fault COMMIT is made to hang *after* it took effect (it waits for a
-standby that does not exist): batches in doubt are not left to chance.
+pg_terminate_backend fires at random, faucet is killed with -9 and started again (by turns at random, in the middle of a reload, and in the
+instant after the kernel took a reply from it), pgbouncer is paused (by turns with PAUSE and with SIGSTOP). Batches in doubt are not left to
+chance: by turns COMMIT is made to hang before a fault *after* it took effect (it waits for a standby that does not exist) and *before*
+(a deferred trigger waits for a lock), so that the answer to the doubt is yes, and no.
+
+Some clients do not read for a while: their rows are finished long after others that came later were stored. Some do not send what they promised,
+until faucet answers 408 itself, after a reload or two.
 
 Which version is right is known in two ways: the command app's cookie is renamed by the same reload, so each of its replies names the
-snapshot that it began with; for the others the time of the request leaves one version, or the two around a reload.
+snapshot that it began with; for the others the time when the request began leaves one version, or the two around a reload.
 
 E2E_SEED=N repeats a choice of faults, E2E_REQUESTS=N another number of requests. The counts are shown in the summary of the run.
 """
@@ -29,6 +33,10 @@ from wire import until
 REQUESTS = int(os.environ.get("E2E_REQUESTS", "200000" if SLOW == 1 else "30000"))
 SEED = int(os.environ.get("E2E_SEED") or int.from_bytes(os.urandom(4), "big"))
 DATABASE = "proof"
+HOLD = 4711  # the advisory lock that COMMIT waits for
+HOLDING = """CREATE FUNCTION proof_hold() RETURNS TRIGGER LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_advisory_xact_lock_shared(%d); RETURN NULL; END $$;
+    CREATE CONSTRAINT TRIGGER proof_hold AFTER INSERT ON faucet_http_events DEFERRABLE INITIALLY DEFERRED FOR EACH ROW
+    WHEN (random() < 0.02) EXECUTE FUNCTION proof_hold()""" % HOLD
 
 
 def broken_accounts(status):
@@ -57,8 +65,9 @@ class Versions:
         self.asked, self.done = [0.0], [0.0]
 
     def settings(self, k):
-        """telemetry: of the daemon, of a, of b, and the name of a's cookie."""
-        return {"faucet": ("daemon%d" % (k % 3), "d%d" % k), "a": ("alpha", "a%d" % k), "b": ("beta%d" % (k % 2), "b%d" % k), "cookie": "V%d" % k}
+        """telemetry: of the daemon, of a, b and c, and the name of a's cookie."""
+        return {"faucet": ("daemon%d" % (k % 3), "d%d" % k), "a": ("alpha", "a%d" % k), "b": ("beta%d" % (k % 2), "b%d" % k), "c": ("gamma", "c%d" % k),
+                "cookie": "V%d" % k}
 
     def between(self, sent, received):
         """Numbers of those that a request may have begun with. A list two long at most, but for a very slow one."""
@@ -69,8 +78,9 @@ class Versions:
 class Scene:
     """faucet, PostgreSQL, pgbouncer and the load; the reloads in a thread, everything that must not happen during one under its lock."""
 
-    def __init__(self, f, pg, bouncer, rng, b_port):
-        self.f, self.pg, self.bouncer, self.rng, self.b_port = f, pg, bouncer, rng, b_port
+    def __init__(self, f, pg, bouncer, rng, ports, kill_file):
+        self.f, self.pg, self.bouncer, self.rng, self.ports, self.kill_file = f, pg, bouncer, rng, ports, kill_file
+        self.holder = None
         self.versions, self.lock, self.over, self.failed = Versions(), threading.Lock(), threading.Event(), []
         self.faults, self.checked = collections.Counter(), 0
         self.thread = threading.Thread(target=self.reloads, daemon=True)
@@ -80,13 +90,16 @@ class Scene:
         common = {"queue": {"size": 10000}}
         return {
             "log": {"level": "warn"},
+            "timeouts": {"body": "1500ms"},
             "telemetry": {"postgres_string": self.pg.string(DATABASE), "namespace": v["faucet"][0], "version": v["faucet"][1], "pool_size": 1 + k % 3,
                           "flush_interval": "200ms"},
             "apps": {
                 "a": {"command": [PYTHON, "-I", "-S", os.path.join(APPS, "quick.py"), "{socket}", "a"], "workers": 2, "strategy": "cookie-hash",
                       "cookie": {"name": v["cookie"]}, **common,
                       "telemetry": {"postgres_string": self.bouncer.string(DATABASE), "namespace": v["a"][0], "version": v["a"][1]}},
-                "b": {"upstream": "127.0.0.1:%d" % self.b_port, **common, "telemetry": {"namespace": v["b"][0], "version": v["b"][1]}},
+                "b": {"upstream": "127.0.0.1:%d" % self.ports[0], **common, "telemetry": {"namespace": v["b"][0], "version": v["b"][1]}},
+                "c": {"upstream": "127.0.0.1:%d" % self.ports[1], **common, "concurrency": 8, "buffer": "on",
+                      "telemetry": {"namespace": v["c"][0], "version": v["c"][1]}},
             }}
 
     # -- reloads
@@ -113,8 +126,8 @@ class Scene:
                 self.failed.append(repr(e))
                 return
 
-    # -- commits that hang, done but not answered
-    def hang(self):
+    # -- commits that hang: done but not answered, or asked for but not done
+    def hung(self):
         self.pg.query("ALTER SYSTEM SET synchronous_standby_names = 'nobody'")
         self.pg.query("SELECT pg_reload_conf()")
         try:
@@ -123,9 +136,22 @@ class Scene:
         except AssertionError:
             pass
 
+    def held(self):
+        self.holder = self.pg.connect(DATABASE, application_name="holder")
+        self.holder.cursor().execute("SELECT pg_advisory_lock(%d)" % HOLD)
+        try:
+            until(lambda: self.pg.query("SELECT 1 FROM pg_stat_activity WHERE wait_event = 'advisory'"), 3, "a COMMIT is held up")
+            self.faults["commit_held"] += 1
+        except AssertionError:
+            pass
+
     def release(self):
-        self.pg.query("ALTER SYSTEM RESET synchronous_standby_names")
-        self.pg.query("SELECT pg_reload_conf()")
+        if self.holder:
+            self.holder.close()
+            self.holder = None
+        else:
+            self.pg.query("ALTER SYSTEM RESET synchronous_standby_names")
+            self.pg.query("SELECT pg_reload_conf()")
 
     # -- faults
     def fault_postgres_killed(self, n):
@@ -135,18 +161,27 @@ class Scene:
 
     def fault_backends_terminated(self, n):
         for _ in range(self.rng.randrange(10, 20)):
-            self.faults["backends"] += self.pg.terminate_backends()
+            self.faults["backends"] += self.pg.terminate_backends(spare="holder")
             time.sleep(self.rng.uniform(0.01, 0.15))
 
     def fault_faucet_killed(self, n):
         def again():
-            time.sleep(self.rng.uniform(0, 0.02) if n % 2 else 0)
-            self.f.kill9()
+            if n % 3 == 2:
+                self.arm(b"1")
+                self.f.process.wait(10)
+                self.arm(b"0")
+            else:
+                time.sleep(self.rng.uniform(0, 0.02) if n % 3 else 0)
+                self.f.kill9()
             self.f.expected_exit = 0
             self.f.start(wait=False)
         with self.lock:
-            self.reload(again) if n % 2 else again()
+            self.reload(again) if n % 3 == 1 else again()
         self.f.wait_ready("a", "/a/q?n=ready")
+
+    def arm(self, byte):
+        with open(self.kill_file, "r+b") as f:
+            f.write(byte)
 
     def fault_pgbouncer_paused(self, n):
         stop, go = ((self.bouncer.freeze, self.bouncer.thaw), (self.bouncer.pause, self.bouncer.resume))[n % 2]
@@ -155,17 +190,18 @@ class Scene:
         go()
 
     def play(self, load, seconds):
-        """Faults in turn until the load has what it wants; each of them at least twice. After each the account must add up."""
+        """Faults in turn until the load has what it wants; each of them in each way, at least. After each the account must add up."""
         began, n = time.monotonic(), 0
-        while n < 2 or (not load.reached and time.monotonic() < began + seconds):
-            order = [name for name in dir(self) if name.startswith("fault_")]
-            self.rng.shuffle(order)
-            for i, name in enumerate(order):
-                hanging = name != "fault_pgbouncer_paused" and (i + n) % 2 == 0  # PAUSE waits for transactions to end
-                if hanging:
-                    self.hang()
+        names = sorted(name for name in dir(self) if name.startswith("fault_"))
+        while n < 3 or (not load.reached and time.monotonic() < began + seconds):
+            for i in self.rng.sample(range(len(names)), len(names)):
+                name, before = names[i], (self.hung, self.held, None)[(i + n) % 3]
+                if name == "fault_pgbouncer_paused":  # PAUSE waits for transactions to end
+                    before = None
+                if before:
+                    before()
                 getattr(self, name)(n)
-                if hanging:
+                if before:
                     self.release()
                 self.faults[name[6:]] += 1
                 self.check()
@@ -236,14 +272,15 @@ def compare(replies, rows, versions):
             continue
         namespace, version, target, row_status, row_method, row_path, query, error, elapsed = row
         worker = target != "faucet"
-        told = ("GET" if method == "CLOSE" else method, int(status), path if worker else "/%s%s" % (app, path), "n=" + token)
+        told = (method, int(status), path if worker else "/%s%s" % (app, path), "n=" + token)
         if (row_method, row_status, row_path, query) != told and not (error == "daemon_died" and (row_method, row_path, query) == (told[0], *told[2:])):
             wrong["another request"].append((uuid, told, row))
         if status == "200" and (app == "none" or not target.startswith("Worker::%s::" % app)):
             wrong["another target"].append((uuid, app, row))
         if error != "daemon_died" and elapsed is None:
             wrong["not finished"].append((uuid, app, row))
-        may = [int(cookie[1:])] if cookie[0] == "V" else versions.between(float(sent), float(received))
+        began_by = float(received) - (elapsed or 0) / 1000  # a request that waited began under what was valid before it did
+        may = [int(cookie[1:])] if cookie[0] == "V" else versions.between(float(sent), began_by)
         exact += len(may) == 1
         if (namespace, version) not in [versions.settings(k)[app if worker else "faucet"] for k in may]:
             wrong["another version"].append((uuid, app, status, cookie, may, row))
@@ -251,25 +288,38 @@ def compare(replies, rows, versions):
 
 
 @pytest.fixture
-def quick_port(tmp_path):
-    """apps/quick.py on a port, as b."""
-    port = free_port()
-    process = subprocess.Popen([PYTHON, "-I", "-S", os.path.join(APPS, "quick.py"), str(port), "b"])
-    yield port
-    process.kill()
-    process.wait()
+def quick_ports(tmp_path):
+    """apps/quick.py on two ports, as b and as c."""
+    ports = [free_port(), free_port()]
+    processes = [subprocess.Popen([PYTHON, "-I", "-S", os.path.join(APPS, "quick.py"), str(port), name]) for port, name in zip(ports, "bc")]
+    yield ports
+    for process in processes:
+        process.kill()
+        process.wait()
 
 
-def test_no_finished_request_is_lost_or_stored_twice(faucet, quick_port, record_property):
+@pytest.fixture
+def kill_after_send(tmp_path):
+    """The variables of a faucet that ends like that, and the file that arms it."""
+    library, flag = str(tmp_path / "kill_after_send.so"), tmp_path / "armed"
+    flag.write_bytes(b"0")
+    subprocess.run(["gcc", "-O1", "-shared", "-fPIC", "-o", library, os.path.join(HERE, "kill_after_send.c")], check=True)
+    return {"LD_PRELOAD": library, "KILL_AFTER_SEND": str(flag),
+            "ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0"}, str(flag)
+
+
+def test_no_finished_request_is_lost_or_stored_twice(faucet, quick_ports, kill_after_send, record_property):
     record_property("seed", SEED)
     rng = random.Random(SEED)
     with Postgres(settings={"max_connections": "100"}) as pg, Bouncer(pg) as bouncer:
         pg.database(DATABASE)
-        f = faucet(start=False)
-        scene = Scene(f, pg, bouncer, rng, quick_port)
+        env, kill_file = kill_after_send
+        f = faucet(start=False, env=env)
+        scene = Scene(f, pg, bouncer, rng, quick_ports, kill_file)
         f.write(scene.config(0))
         done = f.tool("db", "init")
         assert done.returncode == 0, done.stdout + done.stderr
+        pg.query(HOLDING, dbname=DATABASE)
         f.start()
         began = time.monotonic()
         try:
@@ -311,4 +361,4 @@ def test_no_finished_request_is_lost_or_stored_twice(faucet, quick_port, record_
         assert not wrong, wrong
         assert total(status, "stored") == count
         assert exact > 0.6 * len(replies) and report["statuses"].get("200", 0) > 0.8 * len(replies)
-        assert set(scene.faults) >= {"postgres_killed", "backends_terminated", "faucet_killed", "pgbouncer_paused", "commit_hung"}, scene.faults
+        assert set(scene.faults) >= {"postgres_killed", "backends_terminated", "faucet_killed", "pgbouncer_paused", "commit_hung", "commit_held"}, scene.faults

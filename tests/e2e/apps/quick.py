@@ -2,7 +2,7 @@
 
     python3 -I -S quick.py SOCKET_OR_PORT NAME
 
-/q a short body, /c the same in chunks, /big 40,000 bytes; request bodies (Content-Length) are read and thrown away.
+/q a short body, /c the same in chunks, /big 40,000 bytes, /huge more than a socket takes at once; request bodies (Content-Length) are read and thrown away.
 """
 import re
 import select
@@ -11,7 +11,7 @@ import socket
 import sys
 
 LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.I)
-BIG = b"x" * 40000
+BIG, HUGE = b"x" * 40000, b"x" * 6000000
 
 
 def reply(name, head):
@@ -22,8 +22,8 @@ def reply(name, head):
         half = len(text) // 2
         body = b"%x\r\n%s\r\n%x\r\n%s\r\n0\r\n\r\n" % (half, text[:half], len(text) - half, text[half:])
         return b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\n\r\n" + body
-    if path == b"/big":
-        text += BIG
+    if path in (b"/big", b"/huge"):
+        text += BIG if path == b"/big" else HUGE
     return b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n\r\n%s" % (len(text), b"" if method == b"HEAD" else text)
 
 
