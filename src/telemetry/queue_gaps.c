@@ -235,9 +235,10 @@ struct event_span queue_span(const struct event_queue *q, const struct event_bat
     struct event_span span = {0};
     struct str bytes;
     unsigned column;
+    bool has_time = record_column(b->kind, "time", &column);
 
-    for (size_t i = from; i < from + n && record_column(b->kind, "time", &column); i++) {
-        if (!record_find(b->records[i], column, &bytes))
+    for (size_t i = from; i < from + n; i++) {
+        if (!has_time || !record_find(b->records[i], column, &bytes))
             continue;
         wall_t t = record_get_time(bytes);
         span.first = span.first.us == 0 || t.us < span.first.us ? t : span.first;

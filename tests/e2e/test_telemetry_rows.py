@@ -184,12 +184,13 @@ def test_apps_may_have_a_database_of_their_own(faucet, pg):
     one, two = (Rows(pg, full_database(pg, "r" + uuid.uuid4().hex[:12])) for _ in range(2))
     f = faucet({"telemetry": settings(pg, one.name),
                 "apps": {"a": backend(), "b": backend(telemetry={"postgres_string": pg.string(two.name)}),
-                         "c": backend(telemetry={"postgres_string": pg.string(two.name) + " application_name=other"})}})
-    of_a, of_b, of_c = f.get("/a/me"), f.get("/b/me"), f.get("/c/me")
-    one.of(of_a), two.of(of_b), two.of(of_c)
+                         "c": backend(telemetry={"postgres_string": pg.string(two.name) + " application_name=other"}),
+                         "d": backend(telemetry={"postgres_string": pg.string(two.name)})}})
+    of_a, of_b, of_c, of_d = (f.get("/%s/me" % app) for app in "abcd")
+    one.of(of_a), two.of(of_b), two.of(of_c), two.of(of_d)
     wait_stored(f)
-    assert len(one.all()) == 1 and len(two.all()) == 2
-    assert len(destinations(f)) == 2
+    assert len(one.all()) == 1 and len(two.all()) == 3
+    assert len(destinations(f)) == 3  # one for each distinct string (test_telemetry_strings.py)
 
 
 def test_off_without_a_connection_string(faucet):
