@@ -3,6 +3,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 
@@ -114,6 +115,27 @@ def dockerfile():
 def test_the_image_writes_to_its_volumes_alone():
     env, volumes = dockerfile()
     assert {env["STATE_DIRECTORY"], env["RUNTIME_DIRECTORY"], "/tmp"} == set(volumes)
+
+
+def test_what_is_sent_to_the_engine_is_enough(tmp_path):
+    """make has what it compiles (sql/ is put into the program) and what it installs."""
+    with open(os.path.join(ROOT, "contrib", "docker", "Dockerfile.dockerignore")) as f:
+        sent = re.findall(r"^!(\S+)$", f.read(), re.M)
+    context, out = str(tmp_path / "src"), str(tmp_path / "out")
+    for path in sent:
+        os.makedirs(os.path.dirname(os.path.join(context, path)), exist_ok=True)
+        shutil.copytree(os.path.join(ROOT, path), os.path.join(context, path)) if os.path.isdir(os.path.join(ROOT, path)) else \
+            shutil.copy(os.path.join(ROOT, path), os.path.join(context, path))
+
+    def make(*argv):
+        env = {k: v for k, v in os.environ.items() if not k.startswith("MAKE")}
+        done = subprocess.run(["make", *argv], cwd=context, env=env, capture_output=True, text=True, timeout=100 * SLOW)
+        assert done.returncode == 0, done.stdout + done.stderr
+    make("build/src/telemetry/schema_sql.o")
+    shutil.copy(BIN, os.path.join(context, "build", "faucet"))
+    make("-o", "all", "install", "PREFIX=/usr", "DESTDIR=" + out)
+    assert subprocess.run([out + "/usr/bin/faucet", "--version"], capture_output=True).returncode == 0
+    assert os.listdir(out + "/usr/share/faucet/sql")
 
 
 def test_read_only_without_a_volume_for_events(container):

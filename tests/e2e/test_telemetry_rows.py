@@ -284,7 +284,8 @@ def test_worker_session_and_config_events(faucet, pg, full):
     asyncio.run(talk())
     session = full.wait(1, "faucet_session_events")[0]
     assert session["app"] == "ws" and session["version"] == "1" and session["config"] == 1 and session["worker_route"] == "/ws/"
-    assert session["bytes_up"] > 1000 and session["bytes_down"] > 1000 and session["seconds"] > 0 and session["ended"]
+    assert session["bytes_up"] > 1000 and session["bytes_down"] > 1000 and session["seconds"] > 0
+    assert session["ended"] == "client_closed"
     row = full.of(str(session["request_uuid"]))
     assert row["status"] == 101 and row["ip_addr"] == session["ip_addr"]
     boot, reload = full.wait(2, "faucet_config_events")
