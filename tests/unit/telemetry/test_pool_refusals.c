@@ -226,7 +226,7 @@ static void test_statement_timeout(void **state) {
                    "ALTER ROLE clerk SET statement_timeout = '300ms'");
     fixture_append_many(f, 2000);
     fixture_pool(f);
-    bool stored = fixture_await(f, is_all_stored, 40 * DUR_S);
+    bool stored = fixture_await(f, is_all_stored, 120 * DUR_S);
     sql(&server, "postgres", "ALTER ROLE clerk RESET statement_timeout");
     assert_true(stored);
     assert_int_equal(sql_int(&server, "SELECT count(DISTINCT request_uuid) FROM faucet_http_events"), 2000);
