@@ -30,13 +30,6 @@ static char *begin_field(struct record_draft *d, unsigned column, enum column_ty
     return put_length(p, (uint32_t)n);
 }
 
-static void put_field(struct record_draft *d, unsigned column, enum column_type type, struct str bytes) {
-    char *p = begin_field(d, column, type, bytes.n);
-
-    if (bytes.n > 0)
-        memcpy(p, bytes.p, bytes.n);
-}
-
 static void put_u64(struct record_draft *d, unsigned column, enum column_type type, uint64_t bits) {
     bits = htobe64(bits);
     memcpy(begin_field(d, column, type, sizeof bits), &bits, sizeof bits);
@@ -81,22 +74,50 @@ void record_uuid(struct record_draft *d, unsigned column, const struct uuid *u) 
     memcpy(begin_field(d, column, COLUMN_UUID, sizeof u->b), u->b, sizeof u->b);
 }
 
-/* How many bytes from the front are text that may stay as it is; ASCII, the usual case, eight at a time. */
+/* Not 0 where one of the eight bytes is 0 (the classic test) or has its high bit set. */
+static inline uint64_t not_plain(uint64_t w) {
+    return (((w - 0x0101010101010101u) & ~w) | w) & 0x8080808080808080u;
+}
+
+/* Of fewer than eight bytes, as one word for not_plain. */
+static inline uint64_t copy_short(char *p, struct str s) {
+    uint64_t w = 0x0101010101010101u;
+    uint32_t front, back;
+
+    if (s.n >= 4) { /* they overlap */
+        memcpy(&front, s.p, 4);
+        memcpy(&back, s.p + s.n - 4, 4);
+        memcpy(p, &front, 4);
+        memcpy(p + s.n - 4, &back, 4);
+        w = (uint64_t)back << 32 | front;
+    } else {
+        for (size_t i = 0; i < s.n; i++)
+            w = w << 8 | (unsigned char)(p[i] = s.p[i]);
+    }
+    return w;
+}
+
+/* Copies and looks in one go, eight bytes at a time. False: it is not all ASCII without NUL, the usual case; what is at
+ * p is then of no use. */
+static bool copy_plain(char *p, struct str s) {
+    uint64_t bad = 0, w;
+    size_t i = 0;
+
+    for (; i + 8 <= s.n; i += 8) {
+        memcpy(&w, s.p + i, 8);
+        memcpy(p + i, &w, 8);
+        bad |= not_plain(w);
+    }
+    if (i < s.n)
+        bad |= not_plain(copy_short(p + i, str_make(s.p + i, s.n - i)));
+    return bad == 0;
+}
+
+/* How many bytes from the front are text that may stay as it is. */
 static size_t clean_length(struct str s) {
     size_t i = 0;
 
     while (i < s.n) {
-        uint64_t w;
-        if (i + 8 <= s.n) {
-            memcpy(&w, s.p + i, 8);
-            /* no byte is 0 (the classic test), and none has its high bit set */
-            if ((((w - 0x0101010101010101u) & ~w) | w) & 0x8080808080808080u)
-                w = 0;
-            if (w != 0) {
-                i += 8;
-                continue;
-            }
-        }
         unsigned char c = (unsigned char)s.p[i];
         size_t n = c == '\0' ? 0 : c < 0x80 ? 1 : str_utf8(str_from(s, i));
         if (n == 0)
@@ -146,11 +167,10 @@ static void end_field(struct record_draft *d, size_t at, size_t n) {
 void record_text(struct record_draft *d, unsigned column, struct str s) {
     if (s.p == NULL)
         return;
-    if (s.n <= RECORD_FIELD_MAX && clean_length(s) == s.n) {
-        put_field(d, column, COLUMN_TEXT, s);
+    size_t n = s.n <= RECORD_FIELD_MAX ? s.n : 0;
+    if (copy_plain(begin_field(d, column, COLUMN_TEXT, n), str_make(s.p, n)) && n == s.n)
         return;
-    }
-    (void)begin_field(d, column, COLUMN_TEXT, 0);
+    d->bytes.end -= n;
     size_t at = buf_length(&d->bytes);
     put_cleaned(&d->bytes, s);
     end_field(d, at, 0);
