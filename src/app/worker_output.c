@@ -107,6 +107,7 @@ static void cut_into_lines(struct output_stream *s) {
     struct str in = buf_str(&s->line);
     size_t taken = 0;
 
+    ASSERT(in.p != NULL); /* something was just read into it */
     for (;;) {
         struct str rest = str_from(in, taken);
         size_t end = str_chr(rest, '\n'), most = line_max(s, rest);
