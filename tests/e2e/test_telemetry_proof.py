@@ -2,7 +2,7 @@
 
 200,000 requests through a command app (its rows go by pgbouncer in transaction mode), two upstream apps and nobody's path (theirs go straight), while
 versions and namespaces change every second by reload, and in turn, in random order: PostgreSQL is killed with -9 and started again,
-pg_terminate_backend fires at random, faucet is killed with -9 and started again (by turns at random, in the middle of a reload, and in the
+pg_terminate_backend fires at random, COMMIT is cancelled, faucet is killed with -9 and started again (by turns at random, in the middle of a reload, and in the
 instant after the kernel took a reply from it), pgbouncer is paused (by turns with PAUSE and with SIGSTOP). Batches in doubt are not left to
 chance: by turns COMMIT is made to hang before a fault *after* it took effect (it waits for a standby that does not exist) and *before*
 (a deferred trigger waits for a lock), so that the answer to the doubt is yes, and no.
@@ -164,6 +164,12 @@ class Scene:
             self.faults["backends"] += self.pg.terminate_backends(spare="holder")
             time.sleep(self.rng.uniform(0.01, 0.15))
 
+    def fault_commits_cancelled(self, n):
+        """Refused, that is: the connection stays, and nobody is in doubt."""
+        self.held()
+        self.faults["cancelled"] += len(self.pg.query("SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event = 'advisory'"))
+        self.release()
+
     def fault_faucet_killed(self, n):
         def again():
             if n % 3 == 2:
@@ -196,7 +202,7 @@ class Scene:
         while n < 3 or (not load.reached and time.monotonic() < began + seconds):
             for i in self.rng.sample(range(len(names)), len(names)):
                 name, before = names[i], (self.hung, self.held, None)[(i + n) % 3]
-                if name == "fault_pgbouncer_paused":  # PAUSE waits for transactions to end
+                if name in ("fault_pgbouncer_paused", "fault_commits_cancelled"):  # PAUSE waits for transactions to end; the other does it itself
                     before = None
                 if before:
                     before()
@@ -361,4 +367,5 @@ def test_no_finished_request_is_lost_or_stored_twice(faucet, quick_ports, kill_a
         assert not wrong, wrong
         assert total(status, "stored") == count
         assert exact > 0.6 * len(replies) and report["statuses"].get("200", 0) > 0.8 * len(replies)
-        assert set(scene.faults) >= {"postgres_killed", "backends_terminated", "faucet_killed", "pgbouncer_paused", "commit_hung", "commit_held"}, scene.faults
+        assert set(scene.faults) >= {"postgres_killed", "backends_terminated", "faucet_killed", "pgbouncer_paused", "commit_hung", "commit_held",
+                                     "commits_cancelled", "cancelled"}, scene.faults
