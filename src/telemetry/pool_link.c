@@ -361,6 +361,8 @@ static bool look_at(struct lane *lane, struct event_batch *b) {
     bool complete = true;
 
     lane_lost(lane, event_batch_verify(lane->pool->options.queue, b));
+    if (b->tuples)
+        return true;
     for (size_t i = b->n; i > 0; i--)
         if (!record_open(b->records[i - 1], &r) || r.kind != b->kind)
             lane_drop_row(lane, b, i - 1, "its record cannot be read by this version of faucet");

@@ -74,6 +74,8 @@ struct event_batch {
     uint64_t id;
     enum record_kind kind;
     size_t n, bytes;
+    bool tuples; /* its records, as they were when it was put together, are whole ones of this release (record_is_tuple)
+                  */
     struct str *records; /* views into the segments; valid until it is acknowledged, given back or dropped */
     bool in_doubt; /* recovered or lost during COMMIT: ask for the transaction first. Set by event_batch_committing;
                       the pool clears it when it knows that the transaction was not committed */

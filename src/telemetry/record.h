@@ -117,6 +117,8 @@ bool record_open(struct str bytes, struct record_reader *r) MUST_CHECK;
 bool record_next(struct record_reader *r, struct record_field *f);
 /* The field of that column; false: NULL. */
 bool record_find(struct str record, unsigned column, struct str *bytes) MUST_CHECK;
+/* A complete record of that kind, with the columns that we know and no more. */
+bool record_is_tuple(struct str record, enum record_kind kind) MUST_CHECK;
 /* The tuple of a record that is complete. */
 static inline struct str record_tuple(struct str record) {
     return str_from(record, 2);

@@ -47,6 +47,12 @@ bool record_open(struct str bytes, struct record_reader *r) {
     return true;
 }
 
+bool record_is_tuple(struct str record, enum record_kind kind) {
+    struct record_reader r;
+
+    return record_open(record, &r) && r.kind == kind && r.complete && r.n == record_table(kind)->n;
+}
+
 bool record_next(struct record_reader *r, struct record_field *f) {
     for (size_t size; (size = field_size(r->left)) > 0; r->left = str_from(r->left, size), r->next++)
         if (length_of(r->left.p) != IS_NULL) {
