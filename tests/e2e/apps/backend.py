@@ -32,6 +32,17 @@ def grandchild(*extra):
     return int(out.stdout)
 
 
+def descriptors():
+    """What ours lead to. Other threads close theirs meanwhile."""
+    found = []
+    for fd in os.listdir("/proc/self/fd"):
+        try:
+            found.append(os.readlink("/proc/self/fd/" + fd))
+        except FileNotFoundError:
+            pass
+    return sorted(found)
+
+
 def query(request):
     return dict(urllib.parse.parse_qsl(request.target.partition("?")[2]))
 
@@ -59,8 +70,7 @@ class Behaviour(Origin):
                          "cwd": os.readlink("/proc/self/cwd"), "started": STARTED, "nofile": __import__("resource").getrlimit(7),
                          "sigpipe": open("/proc/self/status").read().split("SigIgn:\t")[1].split()[0],
                          "sigblk": open("/proc/self/status").read().split("SigBlk:\t")[1].split()[0],
-                         "fds": sorted(os.readlink("/proc/self/fd/" + f) for f in os.listdir("/proc/self/fd")
-                                       if os.path.exists("/proc/self/fd/" + f)),
+                         "fds": descriptors(),
                          "most_busy": self.most_busy, "path": request.target})
 
     # -- time
