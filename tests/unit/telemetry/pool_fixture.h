@@ -380,4 +380,35 @@ static inline bool never(struct fixture *f) {
     return false;
 }
 
+/* ---- a test: a database of its own, empty but for what the statements make (NULL: nothing) ---- */
+
+static inline int fixture_begin_test(void **state, struct server *server, const char *statements) {
+    struct fixture *f = calloc(1, sizeof *f);
+
+    sql(server, "postgres", "DROP DATABASE IF EXISTS app WITH (FORCE)");
+    sql(server, "postgres", "CREATE DATABASE app TEMPLATE template0");
+    if (statements != NULL)
+        sql(server, "app", statements);
+    fixture_init(f, server);
+    *state = f;
+    return 0;
+}
+
+static inline int fixture_end_test(void **state) {
+    fixture_free(*state);
+    free(*state);
+    return 0;
+}
+
+/* Of the loop, on a machine that does much else; libpq's own waiting would be seconds. */
+#define TURN_MAX (500 * DUR_MS)
+
+/* Each event is there, once, and nothing held the loop up. */
+static inline void fixture_assert_once(struct fixture *f, struct server *server) {
+    assert_int_equal(sql_int(server, "SELECT count(*) FROM faucet_http_events"), f->appended);
+    assert_int_equal(sql_int(server, "SELECT count(DISTINCT request_uuid) FROM faucet_http_events"), f->appended);
+    if (f->longest > TURN_MAX)
+        fail_msg("a turn took %.0f ms", (double)f->longest / 1e3);
+}
+
 #endif

@@ -3,33 +3,14 @@
 #include "pool_fixture.h"
 #include "telemetry/settle.h"
 
-#define TURN_MAX                                                                                                       \
-    (500 * DUR_MS) /* of the loop, on a machine that does much else; libpq's own waiting would be seconds */
-
 static struct server server;
 
 static int begin_test(void **state) {
-    struct fixture *f = calloc(1, sizeof *f);
-    sql(&server, "postgres", "DROP DATABASE IF EXISTS app WITH (FORCE)");
-    sql(&server, "postgres", "CREATE DATABASE app TEMPLATE template0");
-    sql(&server, "app", SEED_TABLE);
-    fixture_init(f, &server);
-    *state = f;
-    return 0;
+    return fixture_begin_test(state, &server, SEED_TABLE);
 }
 
-static int end_test(void **state) {
-    fixture_free(*state);
-    free(*state);
-    return 0;
-}
-
-/* Each event is there, once. */
 static void assert_once(struct fixture *f) {
-    assert_int_equal(sql_int(&server, "SELECT count(*) FROM faucet_http_events"), f->appended);
-    assert_int_equal(sql_int(&server, "SELECT count(DISTINCT request_uuid) FROM faucet_http_events"), f->appended);
-    if (f->longest > TURN_MAX)
-        fail_msg("a turn took %.0f ms", (double)f->longest / 1e3);
+    fixture_assert_once(f, &server);
 }
 
 /* ---- doubt ---- */
@@ -377,7 +358,7 @@ static int end_group(void **state) {
     return server_close(&server);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, begin_test, end_test)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, begin_test, fixture_end_test)
 
 int main(void) {
     const struct CMUnitTest tests[] = {

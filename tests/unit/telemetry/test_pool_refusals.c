@@ -7,18 +7,7 @@
 static struct server server;
 
 static int begin_test(void **state) {
-    struct fixture *f = calloc(1, sizeof *f);
-    sql(&server, "postgres", "DROP DATABASE IF EXISTS app WITH (FORCE)");
-    sql(&server, "postgres", "CREATE DATABASE app TEMPLATE template0");
-    fixture_init(f, &server);
-    *state = f;
-    return 0;
-}
-
-static int end_test(void **state) {
-    fixture_free(*state);
-    free(*state);
-    return 0;
+    return fixture_begin_test(state, &server, NULL);
 }
 
 static const struct event_account *account(struct fixture *f) {
@@ -345,7 +334,7 @@ static int end_group(void **state) {
     return server_close(&server);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, begin_test, end_test)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, begin_test, fixture_end_test)
 
 int main(void) {
     const struct CMUnitTest tests[] = {

@@ -186,6 +186,30 @@ static void test_files_are_used_again(void **state) {
     fixture_end(&f);
 }
 
+static void remove_segment(const char *path) {
+    if (strstr(path, ".segment") != NULL)
+        assert_int_equal(unlink(path), 0);
+}
+
+/* One that was to be used again has gone: a new one is made, and no event is lost. */
+static void test_files_that_cannot_be_used_again(void **state) {
+    struct fixture f;
+
+    (void)state;
+    fixture_init(&f);
+    struct event_queue *q = fixture_open(&f);
+    append_n(&f, q, 0, 10000);
+    assert_int_equal(drain(q, RECORD_HTTP, 0), 10000);
+    (void)fixture_files(&f, remove_segment);
+    append_n(&f, q, 0, 6000);
+    assert_true(fixture_files(&f, NULL) >= 1); /* new ones */
+    assert_int_equal(drain(q, RECORD_HTTP, 0), 6000);
+    check_account(q);
+    event_queue_close(q);
+    assert_int_equal(fixture_files(&f, NULL), 0);
+    fixture_end(&f);
+}
+
 /* ---- slots ---- */
 
 static void test_slots(void **state) {
@@ -541,6 +565,7 @@ int main(void) {
         cmocka_unit_test(test_bisecting),
         cmocka_unit_test(test_doubt_comes_first_and_whole),
         cmocka_unit_test(test_files_are_used_again),
+        cmocka_unit_test(test_files_that_cannot_be_used_again),
         cmocka_unit_test(test_slots),
         cmocka_unit_test(test_too_long_an_ending_loses_its_last_fields),
         cmocka_unit_test(test_full_and_the_gap),
